@@ -1,0 +1,14 @@
+//! The media words of onair: names, packets, frames, codecs and time.
+//!
+//! Pure: nothing here opens a socket, asks the system for the time, spawns or locks.
+//! Everything that came from a network is an `Err` when it is wrong, never a panic.
+
+pub mod codec;
+pub mod frame;
+pub mod ids;
+pub mod packet;
+
+pub use codec::{Codec, CodecConfig, MediaKind};
+pub use frame::Frame;
+pub use ids::{RecordingId, RoomName};
+pub use packet::{PacketBatch, RtpPacket, SenderReport, SourceId};
