@@ -1,1 +1,3 @@
-//! x
+//! The actors of onair and the pure cores that they wrap.
+
+pub mod core;

@@ -1,0 +1,183 @@
+//! One batch to many readers: a slow reader costs only itself.
+
+use std::sync::Arc;
+
+use onair_media::{MediaKind, PacketBatch, SourceId};
+
+/// What became of a batch that was offered to a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The reader has it.
+    Taken,
+    /// The reader's queue is full.
+    Full,
+    /// The reader is no more.
+    Gone,
+}
+
+/// Holds the readers of a room, or the viewers of a relay. `R` is how to reach one.
+#[derive(Debug)]
+pub struct Fanout<R> {
+    readers: Vec<Reader<R>>,
+    /// The source that was seen to send video: only such a one has keyframes to wait for.
+    video_source: Option<SourceId>,
+}
+
+#[derive(Debug)]
+struct Reader<R> {
+    to: R,
+    /// Set while the reader misses media: it gets none until a keyframe begins.
+    behind: bool,
+    dropped_packets: u64,
+}
+
+impl<R> Default for Fanout<R> {
+    fn default() -> Self {
+        Self { readers: Vec::new(), video_source: None }
+    }
+}
+
+impl<R> Fanout<R> {
+    /// Adds a reader; its first batch is marked as coming after a gap.
+    pub fn add(&mut self, to: R) {
+        self.readers.push(Reader { to, behind: false, dropped_packets: 0 });
+    }
+
+    /// Removes the readers that `is_it` picks.
+    pub fn remove(&mut self, is_it: impl Fn(&R) -> bool) {
+        self.readers.retain(|reader| !is_it(&reader.to));
+    }
+
+    /// Offers a batch to every reader through `deliver(reader, batch, after_gap)`.
+    ///
+    /// A reader whose queue is full misses everything up to the next keyframe. Returns true when a reader fell behind
+    /// just now, so that the caller asks the publisher for a keyframe.
+    pub fn publish(
+        &mut self,
+        batch: &Arc<PacketBatch>,
+        mut deliver: impl FnMut(&R, Arc<PacketBatch>, bool) -> Delivery,
+    ) -> bool {
+        let may_resume = self.may_resume(batch);
+        let mut fell_behind = false;
+        self.readers.retain_mut(|reader| {
+            let after_gap = reader.behind;
+            if after_gap && !may_resume {
+                reader.dropped_packets += batch.packets.len() as u64;
+                return true;
+            }
+            match deliver(&reader.to, Arc::clone(batch), after_gap) {
+                Delivery::Taken => reader.behind = false,
+                Delivery::Full => {
+                    reader.dropped_packets += batch.packets.len() as u64;
+                    fell_behind |= !reader.behind;
+                    reader.behind = true;
+                }
+                Delivery::Gone => return false,
+            }
+            true
+        });
+        fell_behind
+    }
+
+    /// Returns how many readers there are.
+    pub fn len(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// Tells whether nobody reads.
+    pub fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    /// Returns how many packets were dropped in front of full queues of the present readers.
+    pub fn dropped_packets(&self) -> u64 {
+        self.readers.iter().map(|reader| reader.dropped_packets).sum()
+    }
+
+    /// Returns how to reach each reader.
+    pub fn iter(&self) -> impl Iterator<Item = &R> {
+        self.readers.iter().map(|reader| &reader.to)
+    }
+
+    /// A reader may come back where a keyframe begins, or anywhere when the source has no video.
+    fn may_resume(&mut self, batch: &PacketBatch) -> bool {
+        let mut video = batch.packets.iter().filter(|packet| packet.codec.kind() == MediaKind::Video).peekable();
+        if video.peek().is_some() {
+            self.video_source = Some(batch.source);
+        }
+        self.video_source != Some(batch.source) || video.any(|packet| packet.starts_keyframe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use onair_media::{Codec, RtpPacket, SourceId};
+
+    use super::*;
+
+    fn batch(starts_keyframe: bool) -> Arc<PacketBatch> {
+        let packet = RtpPacket {
+            codec: Codec::Vp8,
+            seq_no: 1,
+            timestamp: 0,
+            marker: true,
+            starts_keyframe,
+            payload: [0_u8; 4].into(),
+            received_at: Instant::now(),
+            sender_report: None,
+        };
+        Arc::new(PacketBatch { source: SourceId(1), packets: vec![packet] })
+    }
+
+    #[test]
+    fn a_slow_reader_costs_only_itself() {
+        let mut fanout = Fanout::default();
+        fanout.add("slow");
+        fanout.add("fast");
+        let mut got = Vec::new();
+        let mut publish = |fanout: &mut Fanout<&'static str>, keyframe, slow_is_full| {
+            fanout.publish(&batch(keyframe), |reader, _, after_gap| {
+                if *reader == "slow" && slow_is_full {
+                    return Delivery::Full;
+                }
+                got.push((*reader, keyframe, after_gap));
+                Delivery::Taken
+            })
+        };
+        // The queue is full once: the keyframe is asked for once, and the slow reader waits for it.
+        assert!(publish(&mut fanout, false, true));
+        assert!(!publish(&mut fanout, false, false));
+        assert!(!publish(&mut fanout, true, false));
+        assert!(!publish(&mut fanout, false, false));
+        let slow: Vec<_> = got.iter().filter(|(reader, ..)| *reader == "slow").map(|got| (got.1, got.2)).collect();
+        assert_eq!(slow, [(true, true), (false, false)]);
+        assert_eq!(got.iter().filter(|(reader, ..)| *reader == "fast").count(), 4);
+        assert_eq!(fanout.dropped_packets(), 2);
+    }
+
+    #[test]
+    fn without_video_there_is_no_keyframe_to_wait_for() {
+        let mut sound = Arc::into_inner(batch(true)).unwrap();
+        sound.packets[0].codec = Codec::Opus;
+        let sound = Arc::new(sound);
+        let mut fanout = Fanout::default();
+        fanout.add(());
+        fanout.publish(&sound, |_, _, _| Delivery::Full);
+        let mut resumed = false;
+        fanout.publish(&sound, |_, _, after_gap| {
+            resumed = after_gap;
+            Delivery::Taken
+        });
+        assert!(resumed);
+    }
+
+    #[test]
+    fn readers_that_are_gone_are_forgotten() {
+        let mut fanout = Fanout::default();
+        fanout.add(1);
+        fanout.publish(&batch(true), |_, _, _| Delivery::Gone);
+        assert!(fanout.is_empty());
+    }
+}

@@ -1,0 +1,10 @@
+//! The pure cores of the actors: sessions, routing, fan-out. They compute; the actors around them own mailboxes,
+//! timers and sockets. Time is an argument, never asked for.
+
+pub mod demux;
+pub mod fanout;
+pub mod forward;
+pub mod meter;
+pub mod offer;
+pub mod session;
+pub mod throttle;

@@ -1,0 +1,529 @@
+//! One WHIP or WHEP session around one `str0m::Rtc`, in RTP mode, ICE-lite.
+//!
+//! > Every mutation of the `Rtc` is followed by a full drain of `poll_output` before the next one. Only this file
+//! > touches an `Rtc`.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use onair_media::{Codec, MediaKind, PacketBatch, RtpPacket, SenderReport};
+use serde::Serialize;
+use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::format::Codec as Str0mCodec;
+use str0m::ice::StunMessage;
+use str0m::media::{KeyframeRequestKind, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{Extension, ExtensionMap, RtpWrite};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcConfig, RtcError};
+
+use super::forward::Forwarder;
+use super::offer::{IceFragment, Offer, OfferError, Role};
+
+/// How long a peer may go without a connectivity check before its consent is lost (RFC 7675 §5.1).
+pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Packets that are written before one drain: str0m's send queue takes several (its own batch), and a bound keeps it
+/// short.
+const WRITES_PER_DRAIN: usize = 32;
+
+/// Packets that are kept for retransmission to a viewer: about 1.6 s of 720p at 2.5 Mbit/s.
+const RETRANSMISSION_PACKETS: usize = 512;
+
+/// Holds what all sessions of a process share.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    crypto: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    candidates: Vec<SocketAddr>,
+}
+
+impl Identity {
+    /// Creates one certificate for all sessions, which saves a key generation a join, and remembers the addresses
+    /// that every answer lists as candidates; the first of each IP version stands for the socket.
+    ///
+    /// # Errors
+    /// When the crypto provider cannot make a certificate.
+    pub fn new(candidates: Vec<SocketAddr>) -> Result<Self, IdentityError> {
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = crypto.dtls_provider.generate_certificate().ok_or(IdentityError)?;
+        Ok(Self { crypto, certificate, candidates })
+    }
+
+    /// Returns the local address that packets from `source` are said to have reached.
+    fn destination_for(&self, source: SocketAddr) -> Option<SocketAddr> {
+        self.candidates.iter().copied().find(|candidate| candidate.is_ipv4() == source.is_ipv4())
+    }
+}
+
+/// Says that no DTLS certificate could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the crypto provider makes no DTLS certificate")]
+pub struct IdentityError;
+
+/// What a session asks its surroundings to do, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit(SocketAddr, Vec<u8>),
+    /// A packet of the publisher.
+    Packet(RtpPacket),
+    /// The viewer wants a keyframe.
+    KeyframeWanted,
+    /// ICE and DTLS are through.
+    Connected,
+    /// A datagram with valid message integrity came from this address: it belongs to this session.
+    AddressConfirmed(SocketAddr),
+    /// The session is over and of no more use.
+    Ended(EndReason),
+}
+
+/// Says why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// DELETE on the session URL.
+    Deleted,
+    /// The peer closed DTLS.
+    ClosedByPeer,
+    /// No connectivity check came for thirty seconds (RFC 7675), or none at all.
+    ConsentLost,
+    /// str0m gave up.
+    Failed,
+    /// Another publisher took the room.
+    TakenOver,
+    /// The room ended, or never went live in the time that the viewer wanted to wait.
+    RoomEnded,
+    /// The server shuts down.
+    ShuttingDown,
+}
+
+/// Holds one peer's session. Input goes in with `now`; [`poll`](Self::poll) until `None` afterwards.
+#[derive(Debug)]
+pub struct Session {
+    rtc: Rtc,
+    identity: Arc<Identity>,
+    offer: Offer,
+    mids: Mids,
+    /// The codec of each RTP payload type, as negotiated.
+    codecs: Vec<(Pt, Codec)>,
+    forwarder: Forwarder,
+    outputs: VecDeque<Output>,
+    next_timeout: Instant,
+    consent_at: Instant,
+    ended: bool,
+    state: SessionState,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mids {
+    audio: Option<Mid>,
+    video: Option<Mid>,
+}
+
+/// Shows a session to people.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionState {
+    /// Publisher or viewer.
+    pub role: Role,
+    /// Whether ICE and DTLS are through.
+    pub connected: bool,
+    /// Datagrams that str0m refused.
+    pub refused_datagrams: u64,
+    /// Media packets received from a publisher or sent to a viewer.
+    pub packets: u64,
+    /// Round-trip time in milliseconds, where str0m measured one.
+    pub rtt_ms: Option<f64>,
+    /// Fraction of packets lost, 0 to 1, where reported.
+    pub loss: Option<f32>,
+    /// The last error of str0m, when it gave up.
+    pub error: Option<String>,
+}
+
+impl Session {
+    /// Accepts an offer and returns the session with its SDP answer, which lists every candidate (no server trickle).
+    ///
+    /// `seed` makes the viewer's sequence numbers and timestamps unpredictable.
+    ///
+    /// # Errors
+    /// [`OfferError`] when str0m cannot parse or meet the offer, or shares no codec with an m-line.
+    pub fn accept(
+        identity: Arc<Identity>,
+        offer: Offer,
+        seed: [u8; 12],
+        now: Instant,
+    ) -> Result<(Self, String), OfferError> {
+        let mut rtc = config(&identity, offer.role).build(now);
+        for address in &identity.candidates {
+            if let Ok(candidate) = Candidate::host(*address, "udp") {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        let answer = rtc.sdp_api().accept_offer(offer.to_str0m()?).map_err(refusal)?.to_sdp_string();
+        let role = offer.role;
+        let mut session = Self {
+            rtc,
+            identity,
+            offer,
+            mids: Mids::default(),
+            codecs: Vec::new(),
+            forwarder: Forwarder::new(seed),
+            outputs: VecDeque::new(),
+            next_timeout: now,
+            consent_at: now,
+            ended: false,
+            state: SessionState {
+                role,
+                connected: false,
+                refused_datagrams: 0,
+                packets: 0,
+                rtt_ms: None,
+                loss: None,
+                error: None,
+            },
+        };
+        session.note_codecs()?;
+        session.drain(now);
+        Ok((session, answer))
+    }
+
+    /// Returns our side's ICE user fragment, by which STUN requests are routed.
+    pub fn local_ufrag(&mut self) -> String {
+        self.rtc.direct_api().local_ice_credentials().ufrag
+    }
+
+    /// Returns our side's ICE credentials as a fragment: the answer to an ICE restart (RFC 9725 §4.4.2).
+    fn local_fragment(&mut self) -> String {
+        let creds = self.rtc.direct_api().local_ice_credentials();
+        let mids: Vec<_> = self.offer.tracks().iter().map(|track| track.mid.as_str()).collect();
+        let mut text = format!("a=ice-lite\r\na=group:BUNDLE {}\r\n", mids.join(" "));
+        if let Some(track) = self.offer.tracks().first() {
+            text.push_str(&format!("m={} 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{}\r\n", track.kind.as_str(), track.mid));
+        }
+        text.push_str(&format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", creds.ufrag, creds.pass));
+        let candidates = self.identity.candidates.iter().filter_map(|address| Candidate::host(*address, "udp").ok());
+        for candidate in candidates {
+            text.push_str(&format!("a={}\r\n", candidate.to_sdp_string().trim_start_matches("a=")));
+        }
+        text.push_str("a=end-of-candidates\r\n");
+        text
+    }
+
+    /// Tells whether this session can carry a codec.
+    pub fn carries(&self, codec: Codec) -> bool {
+        self.payload_type(codec).is_some()
+    }
+
+    /// Tells which kinds of tracks the session has.
+    pub fn kinds(&self) -> Vec<MediaKind> {
+        self.offer.tracks().iter().map(|track| track.kind).collect()
+    }
+
+    /// Takes a datagram from the socket.
+    pub fn receive(&mut self, received_at: Instant, source: SocketAddr, datagram: &[u8]) {
+        let Some(destination) = self.identity.destination_for(source) else { return };
+        let Ok(contents) = Receive::new(Protocol::Udp, source, destination, datagram) else {
+            self.state.refused_datagrams += 1;
+            return;
+        };
+        let input = Input::Receive(received_at, contents);
+        if !self.rtc.accepts(&input) {
+            self.state.refused_datagrams += 1;
+            return;
+        }
+        if is_binding_request(datagram) {
+            self.consent_at = self.consent_at.max(received_at);
+            self.outputs.push_back(Output::AddressConfirmed(source));
+        }
+        let handled = self.rtc.handle_input(input);
+        self.settle(handled, received_at);
+    }
+
+    /// Lets time pass; to be called at [`next_timeout`](Self::next_timeout) at the latest.
+    pub fn timeout(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.consent_at) >= CONSENT_TIMEOUT {
+            self.end(EndReason::ConsentLost);
+            return;
+        }
+        self.drive(now);
+    }
+
+    /// Returns when [`timeout`](Self::timeout) is due.
+    pub fn next_timeout(&self) -> Instant {
+        self.next_timeout.min(self.consent_at + CONSENT_TIMEOUT)
+    }
+
+    /// Adds trickled candidates, or restarts ICE when the credentials are new.
+    ///
+    /// Returns the fragment of our side after a restart, `None` after mere trickle.
+    ///
+    /// # Errors
+    /// [`OfferError`] when str0m refuses the restart; the session goes on as it was (RFC 9725 §4.4.2).
+    pub fn patch(&mut self, fragment: IceFragment, now: Instant) -> Result<Option<String>, OfferError> {
+        let answer = match fragment.creds {
+            Some(creds) if !self.offer.has_credentials(&creds) => {
+                let offer = self.offer.with_credentials(&creds);
+                self.rtc.sdp_api().accept_offer(offer.to_str0m()?).map_err(refusal)?;
+                self.offer = offer;
+                self.consent_at = now;
+                Some(self.local_fragment())
+            }
+            _ => None,
+        };
+        for candidate in fragment.candidates {
+            self.rtc.add_remote_candidate(candidate);
+        }
+        self.drive(now);
+        Ok(answer)
+    }
+
+    /// Asks the publisher for a keyframe (PLI, RFC 4585 §6.3.1).
+    pub fn request_keyframe(&mut self, now: Instant) {
+        let Some(mid) = self.mids.video else { return };
+        if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(mid, None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+            self.drive(now);
+        }
+    }
+
+    /// Sends a publisher's packets to this viewer. `after_gap` says that packets before these were withheld.
+    pub fn forward(&mut self, batch: &PacketBatch, after_gap: bool, now: Instant) {
+        if !self.state.connected {
+            return;
+        }
+        if after_gap {
+            self.forwarder.skipped();
+        }
+        for packets in batch.packets.chunks(WRITES_PER_DRAIN) {
+            for packet in packets {
+                self.write(batch, packet);
+            }
+            self.drive(now);
+        }
+        let has_video = batch.packets.iter().any(|packet| packet.codec.kind() == MediaKind::Video);
+        if has_video && self.mids.video.is_some() && self.forwarder.wants_keyframe(now) {
+            self.outputs.push_back(Output::KeyframeWanted);
+        }
+    }
+
+    /// Says goodbye to the peer (RTCP BYE, DTLS close_notify) and ends.
+    pub fn close(&mut self, reason: EndReason, now: Instant) {
+        if self.ended {
+            return;
+        }
+        // An error here means that nothing was connected yet: there is nobody to say goodbye to.
+        if self.rtc.close().is_ok() {
+            self.drain(now);
+        }
+        self.end(reason);
+    }
+
+    /// Returns the next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Shows the session to people.
+    pub fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    fn write(&mut self, batch: &PacketBatch, packet: &RtpPacket) {
+        let Some(mid) = self.mids.of(packet.codec.kind()) else { return };
+        let Some(pt) = self.payload_type(packet.codec) else { return };
+        let Some(forwarded) = self.forwarder.forward(batch.source, packet) else { return };
+        let mut direct = self.rtc.direct_api();
+        let Some(stream) = direct.stream_tx_by_mid(mid, None) else { return };
+        let (seq_no, timestamp) = (forwarded.seq_no.into(), forwarded.timestamp);
+        let write = RtpWrite::new(pt, seq_no, timestamp, forwarded.wallclock, Arc::clone(&packet.payload));
+        stream.write_rtp(write.marker(packet.marker).nackable(packet.codec.kind() == MediaKind::Video));
+        self.state.packets += 1;
+    }
+
+    fn payload_type(&self, codec: Codec) -> Option<Pt> {
+        self.codecs.iter().find(|(_, other)| *other == codec).map(|(pt, _)| *pt)
+    }
+
+    fn codec_of(&self, pt: Pt) -> Option<Codec> {
+        self.codecs.iter().find(|(other, _)| *other == pt).map(|(_, codec)| *codec)
+    }
+
+    /// Notes what was negotiated; an m-line without a common codec makes the whole offer unacceptable (W6).
+    fn note_codecs(&mut self) -> Result<(), OfferError> {
+        for track in self.offer.tracks() {
+            let mid = Mid::from(track.mid.as_str());
+            let Some(media) = self.rtc.media(mid) else {
+                return Err(OfferError::NotAcceptable(format!("the m-line {:?} was refused", track.mid)));
+            };
+            let before = self.codecs.len();
+            let negotiated =
+                self.rtc.codec_config().params().iter().filter(|params| media.remote_pts().contains(&params.pt()));
+            let mut params: Vec<_> =
+                negotiated.filter_map(|params| Some((known_codec(params.spec().codec)?, params))).collect();
+            // Of several H.264 payload types the one that allows fragments comes first (RFC 6184 §6.3).
+            params.sort_by_key(|(_, params)| params.spec().format.packetization_mode != Some(1));
+            self.codecs.extend(params.iter().map(|(codec, params)| (params.pt(), *codec)));
+            if self.codecs.len() == before {
+                return Err(OfferError::NotAcceptable(format!("no common {} codec", track.kind.as_str())));
+            }
+            match track.kind {
+                MediaKind::Audio => self.mids.audio = Some(mid),
+                MediaKind::Video => self.mids.video = Some(mid),
+            }
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, now: Instant) {
+        let handled = self.rtc.handle_input(Input::Timeout(now));
+        self.settle(handled, now);
+    }
+
+    fn settle(&mut self, handled: Result<(), RtcError>, now: Instant) {
+        match handled {
+            Ok(()) => self.drain(now),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// The full drain that the invariant above asks for.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(RtcOutput::Timeout(at)) => {
+                    self.next_timeout = at.max(now);
+                    break;
+                }
+                Ok(RtcOutput::Transmit(transmit)) => {
+                    self.outputs.push_back(Output::Transmit(transmit.destination, transmit.contents.into()));
+                }
+                Ok(RtcOutput::Event(event)) => self.note(event),
+                Err(error) => {
+                    self.fail(&error);
+                    break;
+                }
+            }
+            if !self.rtc.is_alive() {
+                break;
+            }
+        }
+        if !self.rtc.is_alive() {
+            self.end(EndReason::ClosedByPeer);
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Connected => {
+                self.state.connected = true;
+                self.outputs.push_back(Output::Connected);
+            }
+            Event::RtpPacket(packet) => self.note_packet(packet),
+            Event::KeyframeRequest(_) => self.outputs.push_back(Output::KeyframeWanted),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.state.connected = false,
+            Event::IceConnectionStateChange(state) if state.is_connected() => self.state.connected = true,
+            Event::PeerStats(stats) => self.state.rtt_ms = stats.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+            Event::MediaIngressStats(stats) => self.state.loss = stats.loss,
+            _ => {}
+        }
+    }
+
+    fn note_packet(&mut self, packet: str0m::rtp::RtpPacket) {
+        let Some(codec) = self.codec_of(packet.header.payload_type) else { return };
+        if self.state.role == Role::Viewer {
+            return;
+        }
+        self.state.packets += 1;
+        let sender_report = packet.last_sender_info.map(|info| SenderReport {
+            ntp: info.ntp_time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            rtp_timestamp: info.rtp_time.numer() as u32,
+        });
+        self.outputs.push_back(Output::Packet(RtpPacket {
+            codec,
+            seq_no: *packet.seq_no,
+            timestamp: packet.header.timestamp,
+            marker: packet.header.marker,
+            starts_keyframe: onair_media::starts_keyframe(codec, &packet.payload),
+            payload: packet.payload,
+            received_at: packet.timestamp,
+            sender_report,
+        }));
+    }
+
+    fn fail(&mut self, error: &RtcError) {
+        self.state.error = Some(error.to_string());
+        self.end(EndReason::Failed);
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        if !self.ended {
+            self.ended = true;
+            self.state.connected = false;
+            self.outputs.push_back(Output::Ended(reason));
+        }
+    }
+}
+
+impl Mids {
+    fn of(self, kind: MediaKind) -> Option<Mid> {
+        match kind {
+            MediaKind::Audio => self.audio,
+            MediaKind::Video => self.video,
+        }
+    }
+}
+
+/// The codecs in our order of preference: what HLS and recordings can carry comes before VP8.
+fn config(identity: &Identity, role: Role) -> RtcConfig {
+    RtcConfig::new()
+        .set_crypto_provider(Arc::clone(&identity.crypto))
+        .set_dtls_cert(identity.certificate.clone())
+        .set_rtp_mode(true)
+        .set_ice_lite(true)
+        .clear_codecs()
+        .enable_opus(true, false)
+        .enable_h264(true)
+        .enable_vp9(true)
+        .enable_av1(true)
+        .enable_vp8(true)
+        .set_extension_map(extensions(role))
+        .set_stats_interval((role == Role::Publisher).then_some(Duration::from_secs(2)))
+        .set_send_buffer_video(RETRANSMISSION_PACKETS)
+}
+
+/// The RTP header extensions of a role. Video orientation is left out, so that senders turn the picture themselves:
+/// neither HLS nor a recording could follow it.
+fn extensions(role: Role) -> ExtensionMap {
+    let mut map = ExtensionMap::empty();
+    map.set(2, Extension::AbsoluteSendTime);
+    map.set(4, Extension::RtpMid);
+    if role == Role::Publisher {
+        // The feedback on it is what a browser's bandwidth estimate grows by.
+        map.set(3, Extension::TransportSequenceNumber);
+    }
+    map
+}
+
+fn known_codec(codec: Str0mCodec) -> Option<Codec> {
+    match codec {
+        Str0mCodec::H264 => Some(Codec::H264),
+        Str0mCodec::Vp8 => Some(Codec::Vp8),
+        Str0mCodec::Vp9 => Some(Codec::Vp9),
+        Str0mCodec::Av1 => Some(Codec::Av1),
+        Str0mCodec::Opus => Some(Codec::Opus),
+        _ => None,
+    }
+}
+
+fn refusal(error: RtcError) -> OfferError {
+    match error {
+        RtcError::RemoteSdp(why) => OfferError::NotAcceptable(why),
+        other => OfferError::Malformed(other.to_string()),
+    }
+}
+
+fn is_binding_request(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(0..=3))
+        && StunMessage::parse(datagram).is_ok_and(|message| message.is_binding_request())
+}
