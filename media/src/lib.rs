@@ -10,5 +10,5 @@ pub mod packet;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
 pub use frame::Frame;
-pub use ids::{RecordingId, RoomName};
+pub use ids::{RecordingId, RoomGlob, RoomName};
 pub use packet::{PacketBatch, RtpPacket, SenderReport, SourceId};
