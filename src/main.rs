@@ -1,1 +1,6 @@
+//! The program `onair`.
+
+#[cfg(test)]
+mod config;
+
 fn main() {}
