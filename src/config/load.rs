@@ -119,9 +119,8 @@ impl<'a> Loader<'a> {
             Ok(document) => self.read_item(&mut Vec::new(), document.as_item(), None, &origin),
             Err(error) => {
                 self.file_unreadable = true;
-                // The first line only: the rest is an excerpt of the file, which may hold a secret.
-                let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
-                self.report.add(origin.place(error.span()), "", message);
+                // Not the error's Display: that quotes the line, which may hold a secret.
+                self.report.add(origin.place(error.span()), "", error.message());
             }
         }
     }
@@ -152,7 +151,8 @@ impl<'a> Loader<'a> {
     fn read_text(&mut self, path: &mut Vec<String>, text: &str, origin: &Origin<'_>) {
         let kind = match find(path) {
             Found::Key(key, _) => Some(key.kind),
-            Found::Section | Found::Unknown => None,
+            Found::Section => None,
+            Found::Unknown => return self.report.add(origin.place(None), dotted(path), nearest(path)),
         };
         let parsed = || text.trim().parse::<Value>();
         let value = match kind {
