@@ -1,0 +1,233 @@
+//! The table of everything that can be set. Whatever lists, checks, prints or documents keys reads it from here.
+
+use std::path::Path;
+use std::time::Duration;
+
+use toml_edit::{Array, Item, Value};
+use tracing_subscriber::EnvFilter;
+
+use super::{Key, Kind, Shown};
+use crate::config::entries::{IceServer, TokenGrant, glob};
+use crate::config::network::{CorsOrigins, advertised, listen_address, show_advertised};
+use crate::config::report::Fault;
+use crate::config::storage::{path, secret, show_option, storage_url};
+use crate::config::value::{boolean, choice, integer, text};
+use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
+
+/// The table, in the order of the documentation. Keys of one section stand together.
+pub(in crate::config) static KEYS: [Key; 22] = [
+    Key {
+        path: "http.listen",
+        kind: Kind::Text,
+        doc: "Address and port of HTTP.",
+        set: |config, input| store(&mut config.http.listen, listen_address(input.item)),
+        show: |config| one(config.http.listen.to_string()),
+    },
+    Key {
+        path: "http.tls.cert",
+        kind: Kind::Text,
+        doc: "Certificate chain for HTTPS, a PEM file; needs `http.tls.key`.",
+        set: |config, input| store(&mut tls(config).cert, path(input.item, input.dir)),
+        show: |config| maybe(config.http.tls.as_ref().map(|tls| shown_path(&tls.cert))),
+    },
+    Key {
+        path: "http.tls.key",
+        kind: Kind::Text,
+        doc: "Private key of the certificate, a PEM file.",
+        set: |config, input| store(&mut tls(config).key, path(input.item, input.dir)),
+        show: |config| maybe(config.http.tls.as_ref().map(|tls| shown_path(&tls.key))),
+    },
+    Key {
+        path: "http.cors",
+        kind: Kind::Texts,
+        doc: "Web origins that may call the server from a browser; `*` is all of them, an empty list none.",
+        set: |config, input| store(&mut config.http.cors, CorsOrigins::read(input.item)),
+        show: |config| one(config.http.cors.show()),
+    },
+    Key {
+        path: "media.listen",
+        kind: Kind::Text,
+        doc: "Address and port of WebRTC media over UDP, one port for every peer. Follows `http.listen` unless set.",
+        set: |config, input| store(&mut config.media.listen, listen_address(input.item)),
+        show: |config| one(config.media.listen.to_string()),
+    },
+    Key {
+        path: "media.advertise",
+        kind: Kind::Texts,
+        doc: "Addresses or host names under which peers reach this server, if it stands behind NAT.",
+        set: |config, input| store(&mut config.media.advertise, advertised(input.item)),
+        show: |config| one(show_advertised(&config.media.advertise)),
+    },
+    Key {
+        path: "media.ice_servers",
+        kind: Kind::Tables,
+        doc: "STUN and TURN servers for clients: `urls`, and either `username` with `credential`, \
+              or `secret` with `ttl` (`\"1h\"`) for TURN REST credentials.",
+        set: |config, input| store(&mut config.media.ice_servers, IceServer::read_all(input.item)),
+        show: |config| one(config.media.ice_servers.iter().map(IceServer::show).collect::<Array>()),
+    },
+    Key {
+        path: "media.max_sessions",
+        kind: Kind::Integer,
+        doc: "How many publishers and WebRTC viewers there may be at once; 1 to 1000000.",
+        set: |config, input| store(&mut config.media.max_sessions, integer(input.item, 1..=1_000_000)),
+        show: |config| one(i64::from(config.media.max_sessions)),
+    },
+    Key {
+        path: "storage.url",
+        kind: Kind::Text,
+        doc: "Where recordings go: `s3://bucket/prefix`, `gs://…`, `az://…`, `memory://`, `file://…` or a directory.",
+        set: |config, input| store(&mut config.storage.url, storage_url(input.item, input.dir)),
+        show: |config| one(config.storage.url.as_str()),
+    },
+    Key {
+        path: "storage.options.*",
+        kind: Kind::Text,
+        doc: "An option of the object store, such as `endpoint`, `region` or `allow_http`.",
+        set: |config, input| {
+            config.storage.options.insert(input.name.into(), secret(input.item)?);
+            Ok(())
+        },
+        show: |config| {
+            let options = config.storage.options.iter();
+            options.map(|(name, value)| (name.clone(), show_option(name, value).into())).collect()
+        },
+    },
+    Key {
+        path: "storage.spool",
+        kind: Kind::Text,
+        doc: "Directory in which media waits for its upload.",
+        set: |config, input| store(&mut config.storage.spool, path(input.item, input.dir)),
+        show: |config| one(shown_path(&config.storage.spool)),
+    },
+    Key {
+        path: "hls.segment_ms",
+        kind: Kind::Integer,
+        doc: "Target duration of a segment in milliseconds; 1000 to 60000.",
+        set: |config, input| store(&mut config.hls.segment, integer(input.item, 1_000..=60_000).map(milliseconds)),
+        show: |config| one(whole(config.hls.segment.as_millis())),
+    },
+    Key {
+        path: "hls.part_ms",
+        kind: Kind::Integer,
+        doc: "Target duration of a low-latency part in milliseconds; 100 to `hls.segment_ms`.",
+        set: |config, input| store(&mut config.hls.part, integer(input.item, 100..=60_000).map(milliseconds)),
+        show: |config| one(whole(config.hls.part.as_millis())),
+    },
+    Key {
+        path: "hls.window_s",
+        kind: Kind::Integer,
+        doc: "Seconds that the live playlist offers, kept in memory; at least three segments, at most 3600.",
+        set: |config, input| store(&mut config.hls.window, integer(input.item, 3..=3_600).map(seconds)),
+        show: |config| one(whole(config.hls.window.as_secs().into())),
+    },
+    Key {
+        path: "record.default",
+        kind: Kind::Boolean,
+        doc: "Whether broadcasts are recorded.",
+        set: |config, input| store(&mut config.record.default, boolean(input.item)),
+        show: |config| one(config.record.default),
+    },
+    Key {
+        path: "record.mp4",
+        kind: Kind::Boolean,
+        doc: "Whether a recording gets one MP4 file beside its HLS segments.",
+        set: |config, input| store(&mut config.record.mp4, boolean(input.item)),
+        show: |config| one(config.record.mp4),
+    },
+    Key {
+        path: "record.reconnect_s",
+        kind: Kind::Integer,
+        doc: "Seconds in which a publisher may come back and continue the same recording; 0 to 3600.",
+        set: |config, input| store(&mut config.record.reconnect, integer(input.item, 0..=3_600).map(seconds)),
+        show: |config| one(whole(config.record.reconnect.as_secs().into())),
+    },
+    Key {
+        path: "auth.mode",
+        kind: Kind::Text,
+        doc: "`none`: everybody may do everything, and the server listens on loopback only. `token`: `auth.tokens` decide.",
+        set: |config, input| {
+            store(&mut config.auth.mode, choice(input.item, &[("none", AuthMode::None), ("token", AuthMode::Token)]))
+        },
+        show: |config| one(if config.auth.mode == AuthMode::None { "none" } else { "token" }),
+    },
+    Key {
+        path: "auth.tokens",
+        kind: Kind::Tables,
+        doc: "Tokens: `token`, what it `can` do (`publish`, `view`, `record`, `admin`, `takeover`; `admin` is all), \
+              and in which `rooms` (a glob, `\"*\"` unless set).",
+        set: |config, input| store(&mut config.auth.tokens, TokenGrant::read_all(input.item)),
+        show: |config| one(config.auth.tokens.iter().map(TokenGrant::show).collect::<Array>()),
+    },
+    Key {
+        path: "rooms.*.record",
+        kind: Kind::Boolean,
+        doc: "Whether broadcasts of the rooms that match the glob are recorded; the last match wins.",
+        set: |config, input| {
+            let (rooms, record) = (glob(input.name).map_err(Fault::from)?, Some(boolean(input.item)?));
+            config.rooms.retain(|rule| rule.rooms != rooms);
+            config.rooms.push(RoomRule { rooms, record });
+            Ok(())
+        },
+        show: |config| {
+            let rules = config.rooms.iter().filter_map(|rule| Some((rule.rooms.to_string(), rule.record?.into())));
+            rules.collect()
+        },
+    },
+    Key {
+        path: "log.format",
+        kind: Kind::Text,
+        doc: "`text` for people, `json` for machines.",
+        set: |config, input| {
+            store(&mut config.log.format, choice(input.item, &[("text", LogFormat::Text), ("json", LogFormat::Json)]))
+        },
+        show: |config| one(if config.log.format == LogFormat::Text { "text" } else { "json" }),
+    },
+    Key {
+        path: "log.filter",
+        kind: Kind::Text,
+        doc: "What is logged: a level, or directives such as `warn,onair_actors=debug`.",
+        set: |config, input| store(&mut config.log.filter, log_filter(input.item)),
+        show: |config| one(config.log.filter.as_str()),
+    },
+];
+
+/// Puts a parsed value where it belongs, or hands on what is wrong with it.
+fn store<T, E: Into<Vec<Fault>>>(slot: &mut T, parsed: Result<T, E>) -> Result<(), Vec<Fault>> {
+    *slot = parsed.map_err(Into::into)?;
+    Ok(())
+}
+
+fn tls(config: &mut Config) -> &mut Tls {
+    config.http.tls.get_or_insert_default()
+}
+
+fn milliseconds(count: u32) -> Duration {
+    Duration::from_millis(count.into())
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+fn one(value: impl Into<Value>) -> Shown {
+    vec![(String::new(), value.into())]
+}
+
+fn maybe(value: Option<String>) -> Shown {
+    value.into_iter().flat_map(one).collect()
+}
+
+fn whole(count: u128) -> i64 {
+    i64::try_from(count).expect("durations are at most an hour")
+}
+
+fn shown_path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn log_filter(item: &Item) -> Result<String, Fault> {
+    let directives = text(item)?;
+    let parsed = EnvFilter::try_new(directives);
+    parsed.map(|_| directives.into()).map_err(|e| format!("is \"{directives}\": {e}").into())
+}

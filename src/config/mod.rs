@@ -1,0 +1,209 @@
+//! The configuration: read once, from defaults, file, environment and flags, into types that cannot be wrong.
+//!
+//! [`keys`] is the one table of what can be set; the loader, the environment names, `--print-config`
+//! and docs/configuration.md all follow from it.
+
+mod check;
+mod duration;
+mod entries;
+mod keys;
+mod load;
+mod network;
+mod print;
+mod report;
+mod secret;
+mod storage;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use onair_media::{RoomGlob, RoomName};
+use onair_web::auth::{Grant, Policy};
+use url::{Host, Url};
+
+pub(crate) use entries::{IceServer, TokenGrant};
+pub(crate) use load::{Exposure, Flag, Sources};
+pub(crate) use network::CorsOrigins;
+pub(crate) use report::Report;
+pub(crate) use secret::Secret;
+
+/// Holds everything that can be configured, checked as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    /// The HTTP listener.
+    pub(crate) http: Http,
+    /// WebRTC media and what clients are told about the network.
+    pub(crate) media: Media,
+    /// Where recordings go.
+    pub(crate) storage: Storage,
+    /// How HLS is cut.
+    pub(crate) hls: Hls,
+    /// What is recorded.
+    pub(crate) record: Record,
+    /// Who may do what.
+    pub(crate) auth: Auth,
+    /// Exceptions for some rooms, in the order they were written; a later one wins.
+    pub(crate) rooms: Vec<RoomRule>,
+    /// What the server says about itself.
+    pub(crate) log: Log,
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Http {
+    /// Where HTTP listens.
+    pub(crate) listen: SocketAddr,
+    /// Certificate and key for HTTPS; plain HTTP without.
+    pub(crate) tls: Option<Tls>,
+    /// Which web origins may call the server from a browser.
+    pub(crate) cors: CorsOrigins,
+}
+
+/// A certificate and its key, as PEM files; both existed when the configuration was read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Tls {
+    /// The certificate chain.
+    pub(crate) cert: PathBuf,
+    /// The private key.
+    pub(crate) key: PathBuf,
+}
+
+/// WebRTC media.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Media {
+    /// Where media listens over UDP.
+    pub(crate) listen: SocketAddr,
+    /// Public addresses to offer as ICE candidates in place of the local ones.
+    pub(crate) advertise: Vec<Host>,
+    /// STUN and TURN servers for the clients.
+    pub(crate) ice_servers: Vec<IceServer>,
+    /// How many WHIP and WHEP sessions there may be at once.
+    pub(crate) max_sessions: u32,
+}
+
+/// Where recordings go.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Storage {
+    /// The bucket or directory and a prefix; `file://` URLs are absolute.
+    pub(crate) url: Url,
+    /// Options of the object store by name; any of them may be a secret.
+    pub(crate) options: BTreeMap<String, Secret>,
+    /// The directory in which media waits for its upload, absolute.
+    pub(crate) spool: PathBuf,
+}
+
+/// How HLS is cut. Parts are not longer than segments, and the window holds at least three segments.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hls {
+    /// Target duration of a segment.
+    pub(crate) segment: Duration,
+    /// Target duration of a part.
+    pub(crate) part: Duration,
+    /// How much of the broadcast the live playlist offers.
+    pub(crate) window: Duration,
+}
+
+/// What is recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record {
+    /// Whether a room is recorded when nothing else says so.
+    pub(crate) default: bool,
+    /// Whether a recording gets a progressive MP4 beside its HLS segments.
+    pub(crate) mp4: bool,
+    /// How long a recording waits for its publisher to come back.
+    pub(crate) reconnect: Duration,
+}
+
+/// Tells how requests are authorised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AuthMode {
+    /// Everybody may do everything.
+    None,
+    /// Only those with a token of the configuration.
+    Token,
+}
+
+/// Who may do what: tokens are present exactly if the mode asks for them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Auth {
+    /// How requests are authorised.
+    pub(crate) mode: AuthMode,
+    /// The tokens and what they allow.
+    pub(crate) tokens: Vec<TokenGrant>,
+}
+
+impl Auth {
+    /// Builds what the web layer asks.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for serve, which is not wired yet"))]
+    pub(crate) fn policy(&self) -> Policy {
+        match self.mode {
+            AuthMode::None => Policy::Open,
+            AuthMode::Token => {
+                let grant = |t: &TokenGrant| Grant::new(t.token.expose(), t.can.iter().copied(), t.rooms.clone());
+                Policy::Tokens(self.tokens.iter().map(grant).collect())
+            }
+        }
+    }
+}
+
+/// An exception for some rooms.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RoomRule {
+    /// Which rooms.
+    pub(crate) rooms: RoomGlob,
+    /// Whether they are recorded; `None` leaves it as it was.
+    pub(crate) record: Option<bool>,
+}
+
+/// Tells how log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// One line for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the server says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Log {
+    /// How log lines look.
+    pub(crate) format: LogFormat,
+    /// Which events are logged: directives of tracing's `EnvFilter`, known to parse.
+    pub(crate) filter: String,
+}
+
+impl Config {
+    /// Returns the defaults for a server that runs in `dir`, which must be absolute.
+    fn defaults(dir: &Path) -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let (spool, recordings) = (dir.join("data/spool"), dir.join("data/recordings"));
+        Self {
+            http: Http { listen, tls: None, cors: CorsOrigins::Any },
+            media: Media { listen, advertise: Vec::new(), ice_servers: Vec::new(), max_sessions: 10_000 },
+            storage: Storage { url: storage::file_url(&recordings), options: BTreeMap::new(), spool },
+            hls: Hls {
+                segment: Duration::from_secs(4),
+                part: Duration::from_millis(500),
+                window: Duration::from_secs(60),
+            },
+            record: Record { default: true, mp4: true, reconnect: Duration::from_secs(30) },
+            auth: Auth { mode: AuthMode::None, tokens: Vec::new() },
+            rooms: Vec::new(),
+            log: Log { format: LogFormat::Text, filter: "info".into() },
+        }
+    }
+
+    /// Tells whether broadcasts of `room` are recorded.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for serve, which is not wired yet"))]
+    pub(crate) fn records(&self, room: &RoomName) -> bool {
+        let rules = self.rooms.iter().rev().filter(|rule| rule.rooms.matches(room));
+        rules.filter_map(|rule| rule.record).next().unwrap_or(self.record.default)
+    }
+}
+
+#[cfg(test)]
+mod tests;
