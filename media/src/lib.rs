@@ -3,10 +3,12 @@
 //! Pure: nothing here opens a socket, asks the system for the time, spawns or locks.
 //! Everything that came from a network is an `Err` when it is wrong, never a panic.
 
+pub mod bits;
 pub mod codec;
 pub mod frame;
 pub mod ids;
 pub mod packet;
+
 
 pub use codec::{Codec, CodecConfig, MediaKind};
 pub use frame::Frame;
