@@ -9,6 +9,7 @@ pub mod frame;
 pub mod ids;
 pub mod packet;
 
+mod reorder;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
 pub use frame::Frame;
