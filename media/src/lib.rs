@@ -9,6 +9,7 @@ pub mod frame;
 pub mod ids;
 pub mod packet;
 
+mod dts;
 mod reorder;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
