@@ -11,6 +11,7 @@ pub mod packet;
 
 mod dts;
 mod reorder;
+mod time;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
 pub use frame::Frame;
