@@ -7,8 +7,10 @@ pub mod bits;
 pub mod codec;
 pub mod frame;
 pub mod ids;
+pub mod opus;
 pub mod packet;
 
+mod assemble;
 mod dts;
 mod reorder;
 mod time;
