@@ -14,6 +14,7 @@ mod assemble;
 mod dts;
 mod reorder;
 mod time;
+mod vp8;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
 pub use frame::Frame;
