@@ -6,6 +6,7 @@
 pub mod bits;
 pub mod codec;
 pub mod frame;
+pub mod h264;
 pub mod ids;
 pub mod opus;
 pub mod packet;
