@@ -16,6 +16,7 @@ mod dts;
 mod reorder;
 mod time;
 mod vp8;
+mod vp9;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
 pub use frame::Frame;
