@@ -12,6 +12,7 @@ pub mod opus;
 pub mod packet;
 
 mod assemble;
+mod av1;
 mod dts;
 mod reorder;
 mod time;
