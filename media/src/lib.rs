@@ -5,6 +5,7 @@
 
 pub mod bits;
 pub mod codec;
+pub mod depacketize;
 pub mod frame;
 pub mod h264;
 pub mod ids;
@@ -16,10 +17,12 @@ mod av1;
 mod dts;
 mod reorder;
 mod time;
+mod track;
 mod vp8;
 mod vp9;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
+pub use depacketize::{Depacketized, Depacketizer, starts_keyframe};
 pub use frame::Frame;
 pub use ids::{RecordingId, RoomName};
 pub use packet::{PacketBatch, RtpPacket, SenderReport, SourceId};
