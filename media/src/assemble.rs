@@ -68,3 +68,42 @@ pub(crate) fn append(data: &mut Vec<u8>, more: &[u8]) -> Result<(), Malformed> {
     data.extend_from_slice(more);
     Ok(())
 }
+
+/// For the tests of the assemblers.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::codec::Codec;
+
+    /// Makes a packet of which only timestamp, marker and payload matter.
+    pub(crate) fn packet(timestamp: u32, marker: bool, payload: &[u8]) -> RtpPacket {
+        RtpPacket {
+            codec: Codec::H264,
+            seq_no: 0,
+            timestamp,
+            marker,
+            starts_keyframe: false,
+            payload: payload.into(),
+            received_at: Instant::now(),
+            sender_report: None,
+        }
+    }
+
+    /// Pushes packets and returns what came out.
+    pub(crate) fn push_all(assembler: &mut impl Assemble, packets: &[(u32, bool, &[u8])]) -> Vec<Assembled> {
+        let mut out = Vec::new();
+        for &(timestamp, marker, payload) in packets {
+            assembler.push(&packet(timestamp, marker, payload), &mut out);
+        }
+        out
+    }
+
+    /// Renders what came out: timestamp, whether it is a keyframe, and the sample; `None` for what is broken.
+    pub(crate) fn told(assembled: &[Assembled]) -> Vec<Option<(u32, bool, &[u8])>> {
+        let told = |assembled| match assembled {
+            &Assembled::Unit(Unit { timestamp, keyframe, ref data, .. }) => Some((timestamp, keyframe, &data[..])),
+            Assembled::Broken => None,
+        };
+        assembled.iter().map(told).collect()
+    }
+}

@@ -169,3 +169,6 @@ impl AccessUnit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

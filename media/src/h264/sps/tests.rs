@@ -106,3 +106,15 @@ fn impossible_pictures_are_refused() {
     }
     assert_eq!(Sps::parse(&[0x67, 0x42, 0xe0, 0x1f]), Err(Malformed::Truncated));
 }
+
+#[test]
+fn the_set_of_x264_is_read() {
+    // High profile, level 3.1, 864x480 of which 10 columns are cropped, B-pyramid.
+    let sps = [
+        0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0xd8, 0x3d, 0xe6, 0xf0, 0x11, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00,
+        0x00, 0x03, 0x00, 0x3c, 0x0f, 0x18, 0x31, 0x96,
+    ];
+    let sps = Sps::parse(&sps).unwrap();
+    assert_eq!((sps.profile_idc, sps.level_idc, sps.width, sps.height), (100, 31, 854, 480));
+    assert_eq!(sps.reorder_depth(), 2);
+}
