@@ -166,3 +166,6 @@ fn append_index(data: &mut Vec<u8>, sizes: &[u32]) {
     data.extend(sizes.iter().flat_map(|size| size.to_le_bytes()));
     data.push(marker);
 }
+
+#[cfg(test)]
+mod tests;
