@@ -146,3 +146,6 @@ impl TemporalUnit {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,3 +194,6 @@ fn subsampling(bits: &mut BitReader<'_>, profile: u8, bit_depth: u8) -> Result<(
 fn narrow(field: u32) -> u8 {
     u8::try_from(field).expect("a field of at most 8 bits")
 }
+
+#[cfg(test)]
+mod tests;
