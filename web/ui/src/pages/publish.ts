@@ -56,6 +56,8 @@ class PublishPage {
 
   #draw(): void {
     const watch = `/watch/${this.#room}`;
+    const open = linkButton("Watch page", { icon: "play" }, watch);
+    open.target = "_blank"; // leaving this page would end the broadcast
     this.#stop.hidden = true;
     fill(
       this.#view.main,
@@ -79,8 +81,8 @@ class PublishPage {
             "section",
             { class: "panel" },
             h("h2", {}, "Invite viewers"),
-            h("p", {}, h("a", { href: watch, target: "_blank" }, location.origin + watch)),
-            h("p", { class: "actions" }, copyButton("Copy link", () => location.origin + watch), linkButton("Watch page", { icon: "play" }, watch)),
+            h("p", { class: "copy-line" }, h("code", {}, location.origin + watch)),
+            h("p", { class: "actions" }, copyButton("Copy link", () => location.origin + watch), open),
           ),
         ),
       ),

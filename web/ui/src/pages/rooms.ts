@@ -24,14 +24,16 @@ export function roomsPage(view: View): void {
     rest,
   );
   const cards = new Map<string, RoomCard>();
-  let isRestEmpty: boolean | undefined;
+  // Undefined: the steps are not shown, an error is, or nothing yet.
+  let hadRooms: boolean | undefined;
   const showRooms = (rooms: RoomSummary[]): void => {
     const live = rooms.filter(({ state }) => state !== "idle").length;
     setText(summary, live === 0 ? "Nothing is live right now." : `${live} live now.`);
     arrange(list, cards, rooms);
-    if (isRestEmpty === (rooms.length > 0)) return;
-    isRestEmpty = rooms.length > 0;
-    fill(rest, isRestEmpty ? null : firstSteps());
+    const hasRooms = rooms.length > 0;
+    if (hadRooms === hasRooms) return;
+    hadRooms = hasRooms;
+    fill(rest, firstSteps(!hasRooms));
   };
   const refresh = async (): Promise<void> => {
     try {
@@ -41,8 +43,8 @@ export function roomsPage(view: View): void {
       setText(summary, describe(error));
       arrange(list, cards, []);
       // Drawn once, not at every try: it is read out, and its button keeps the focus.
-      if (isRestEmpty !== undefined || rest.childElementCount === 0) fill(rest, failure(error, () => void refresh()));
-      isRestEmpty = undefined;
+      if (hadRooms !== undefined || rest.childElementCount === 0) fill(rest, failure(error, () => void refresh()));
+      hadRooms = undefined;
     }
   };
   void poll(2000, view.signal, refresh);

@@ -82,6 +82,7 @@ class WatchPage {
         if (signal.aborted) return;
         this.#status.show(state, sentence);
         setText(this.#overlay, sentence);
+        if (state !== "playing") this.#facts.show(measured(undefined));
       },
       stats: (stats) => {
         if (!signal.aborted) this.#facts.show(measured(stats));

@@ -70,7 +70,7 @@ function measure(video: HTMLVideoElement, { hls }: HlsPlayback): StreamStats & {
   const level = hls?.levels[hls.currentLevel];
   const latency_s = hls?.latency;
   return {
-    bitrate_bps: level?.bitrate,
+    bitrate_bps: level?.bitrate || undefined, // 0: the playlist does not say
     frame_rate: level?.frameRate || undefined,
     width: video.videoWidth,
     height: video.videoHeight,

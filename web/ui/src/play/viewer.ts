@@ -62,8 +62,10 @@ export async function watchRoom(room: string, video: HTMLVideoElement, wish: Vie
       } else if (isFinal(error)) {
         throw error;
       } else {
-        const pause_ms = backoffMs(failures++);
-        if (hooks.isLive() === false) hooks.state("waiting", WAITING);
+        // Nothing is lost in a room that is idle: its server ended a session that had waited in vain.
+        const isIdle = hooks.isLive() === false;
+        const pause_ms = isIdle ? WAIT_MS : backoffMs(failures++);
+        if (isIdle) hooks.state("waiting", WAITING);
         else hooks.state("reconnecting", `${describe(error)} Trying again in ${pause_ms / 1000} s.`);
         await sleep(pause_ms, signal);
       }

@@ -12,7 +12,7 @@ const PATH_MS = 5000;
 /** Without a packet for so long the picture stands still, */
 const STALL_MS = 2500;
 /** and for so long in a live room, something is wrong with this session. */
-const DEAD_MS = 8000;
+const DEAD_MS = 6000;
 
 /** Plays `room` into `video` until `signal` aborts. Throws why it ended otherwise. */
 export async function playWhep(room: string, video: HTMLVideoElement, hooks: PlayHooks, signal: AbortSignal): Promise<void> {

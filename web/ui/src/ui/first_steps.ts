@@ -1,15 +1,15 @@
-// What to do on a server where nothing has happened yet.
+// How a broadcast begins, for who has never done it here.
 
 import { copyButton } from "./button.ts";
 import { h } from "./dom.ts";
 
-/** Explains the three ways to a first broadcast. */
-export function firstSteps(): HTMLElement {
+/** Explains the three ways to a first broadcast; folded away unless `isOpen`. */
+export function firstSteps(isOpen: boolean): HTMLElement {
   const whip = `${location.origin}/whip/studio-1`;
   return h(
-    "section",
-    { class: "steps", "aria-label": "Getting started" },
-    h("h2", {}, "Start a broadcast"),
+    "details",
+    { class: "steps", open: isOpen },
+    h("summary", {}, "How to start a broadcast"),
     h(
       "ul",
       {},

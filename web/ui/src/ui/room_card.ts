@@ -27,6 +27,7 @@ export function roomCard(name: string): RoomCard {
     setText(badge, words[room.state] ?? room.state);
     badge.dataset["state"] = room.state;
     const isLive = room.state !== "idle";
+    watch.className = isLive ? "button primary" : "button plain";
     values.show({
       Viewers: isLive ? viewersOf(room) : undefined,
       Since: isLive ? sinceOf(room) : undefined,
