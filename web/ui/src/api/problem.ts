@@ -57,8 +57,12 @@ export async function problemOf(response: Response): Promise<ApiError> {
   );
 }
 
-/** One sentence for the user about any error. */
+/** Says in whole sentences what went wrong. */
 export function describe(error: unknown): string {
-  if (error instanceof ApiError) return error.detail ? `${error.message}. ${error.detail}` : `${error.message}.`;
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof ApiError) return [error.message, error.detail].map(sentence).join(" ").trim();
+  return sentence(error instanceof Error ? error.message : String(error));
+}
+
+function sentence(text: string): string {
+  return text === "" || /[.!?]$/.test(text) ? text : `${text}.`;
 }

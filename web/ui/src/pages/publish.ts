@@ -56,7 +56,7 @@ class PublishPage {
 
   #draw(): void {
     const watch = `/watch/${this.#room}`;
-    const open = linkButton("Watch page", { icon: "play" }, watch);
+    const open = linkButton("Open", { icon: "play" }, watch);
     open.target = "_blank"; // leaving this page would end the broadcast
     this.#stop.hidden = true;
     fill(

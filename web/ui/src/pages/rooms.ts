@@ -1,7 +1,6 @@
 // The first page: who is live, and the way to go live.
 
 import { getJson } from "../api/client.ts";
-import { describe } from "../api/problem.ts";
 import type { RoomSummary } from "../api/types.ts";
 import { fill, h, setText } from "../ui/dom.ts";
 import { failure } from "../ui/notice.ts";
@@ -40,7 +39,7 @@ export function roomsPage(view: View): void {
       showRooms((await getJson<{ rooms: RoomSummary[] }>("/api/rooms", view.signal)).rooms);
     } catch (error) {
       if (view.signal.aborted) return;
-      setText(summary, describe(error));
+      setText(summary, "The list of rooms could not be loaded.");
       arrange(list, cards, []);
       // Drawn once, not at every try: it is read out, and its button keeps the focus.
       if (hadRooms !== undefined || rest.childElementCount === 0) fill(rest, failure(error, () => void refresh()));

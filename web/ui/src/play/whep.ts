@@ -1,6 +1,7 @@
 // Watching in real time: one WHEP session, from offer to loss.
 
 import { sleep } from "../backoff.ts";
+import { withStereo } from "../rtc/opus.ts";
 import { RtcSession } from "../rtc/session.ts";
 import { viewerStats, type Counters } from "../rtc/stats.ts";
 import type { PlayHooks } from "./hooks.ts";
@@ -21,7 +22,7 @@ export async function playWhep(room: string, video: HTMLVideoElement, hooks: Pla
   const stream = new MediaStream();
   for (const kind of ["video", "audio"]) pc.addTransceiver(kind, { direction: "recvonly" });
   pc.addEventListener("track", ({ track }) => stream.addTrack(track));
-  const session = new RtcSession(pc, `/whep/${room}?wait=${WAIT_S}`);
+  const session = new RtcSession(pc, `/whep/${room}?wait=${WAIT_S}`, withStereo);
   const ended = new AbortController();
   const end = (): void => session.close();
   signal.addEventListener("abort", end);

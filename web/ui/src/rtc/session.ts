@@ -24,6 +24,7 @@ export class RtcSession {
   readonly lost: Promise<Error>;
   #lose: (reason: Error) => void = () => undefined;
   readonly #endpoint: string;
+  readonly #tune: (sdp: string) => string;
   #url: string | undefined;
   #etag: string | undefined;
   #candidates: string[] = [];
@@ -34,9 +35,11 @@ export class RtcSession {
   #isRestarting = false;
   #isClosed = false;
 
-  constructor(pc: RTCPeerConnection, endpoint: string) {
+  /** `tune` may edit every offer before it is used, as far as browsers allow. */
+  constructor(pc: RTCPeerConnection, endpoint: string, tune = (sdp: string): string => sdp) {
     this.pc = pc;
     this.#endpoint = endpoint;
+    this.#tune = tune;
     this.lost = new Promise((resolve) => (this.#lose = resolve));
     pc.addEventListener("icecandidate", ({ candidate }) => this.#gather(candidate?.candidate));
     pc.addEventListener("iceconnectionstatechange", () => this.#watchIce());
@@ -49,11 +52,11 @@ export class RtcSession {
 
   /** Posts the offer and applies the answer. Throws `ApiError` when the server refuses or does not answer. */
   async open(timeout_ms: number): Promise<void> {
-    const offer = await this.pc.createOffer();
+    const offer = await this.#offer({});
     const response = await request(this.#endpoint, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
-      body: offer.sdp ?? "",
+      body: offer.sdp,
       signal: AbortSignal.timeout(timeout_ms),
     });
     const sdp = await response.text();
@@ -94,6 +97,11 @@ export class RtcSession {
     this.#lose(new Error("The session was closed."));
   }
 
+  async #offer(options: RTCOfferOptions): Promise<{ type: "offer"; sdp: string }> {
+    const { sdp = "" } = await this.pc.createOffer(options);
+    return { type: "offer", sdp: this.#tune(sdp) };
+  }
+
   #remove(): void {
     // `keepalive` lets the request outlive the page. Nobody is left to mind a failure: the server
     // ends a silent session by itself.
@@ -131,8 +139,8 @@ export class RtcSession {
     try {
       const answer = this.pc.currentRemoteDescription?.sdp;
       if (!this.#url || !answer) throw new NoPathError("No media path to the server was found.");
-      const offer = await this.pc.createOffer({ iceRestart: true });
-      const response = await this.#patch(sdpFragment(offer.sdp ?? "", [], false), "*");
+      const offer = await this.#offer({ iceRestart: true });
+      const response = await this.#patch(sdpFragment(offer.sdp, [], false), "*");
       if (response.status !== 200) throw new Error("The server has ended the session.");
       const sdp = applyFragment(answer, await response.text());
       if (sdp === undefined || this.#isClosed) throw new Error("The connection could not be restarted.");
