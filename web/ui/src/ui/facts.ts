@@ -13,19 +13,18 @@ export function facts(label: string): Facts {
   const element = h("dl", { class: "facts", "aria-label": label });
   const shown = new Map<string, { row: HTMLElement; value: HTMLElement }>();
   const show = (values: Record<string, string | undefined>): void => {
+    let at = 0;
     for (const [name, text] of Object.entries(values)) {
-      const old = shown.get(name);
       if (text === undefined) {
-        old?.row.remove();
+        shown.get(name)?.row.remove();
         shown.delete(name);
         continue;
       }
-      const entry = old ?? row(name);
-      if (!old) {
-        shown.set(name, entry);
-        element.append(entry.row);
-      }
+      const entry = shown.get(name) ?? row(name);
+      shown.set(name, entry);
       setText(entry.value, text);
+      const next = element.children[at++] ?? null;
+      if (next !== entry.row) element.insertBefore(entry.row, next);
     }
   };
   return { element, show };
