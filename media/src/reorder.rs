@@ -96,8 +96,8 @@ impl Reorder {
             return false;
         }
         // From the first arrival behind the gap: repaired packets that trickle in must not prolong the wait.
-        let first_arrival = self.waiting.values().map(|packet| packet.received_at).min().unwrap_or(now);
-        let since = *self.gap_since.get_or_insert(first_arrival);
+        let arrivals = || self.waiting.values().map(|packet| packet.received_at);
+        let since = *self.gap_since.get_or_insert_with(|| arrivals().min().unwrap_or(now));
         now.saturating_duration_since(since) < GAP_WAIT
     }
 
