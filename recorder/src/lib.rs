@@ -3,9 +3,15 @@
 pub mod boxes;
 pub mod cut;
 pub mod fragmenter;
+pub mod measure;
+pub mod playlist;
 #[cfg(test)]
 mod testing;
 mod ticks;
+pub mod window;
 
 pub use cut::{Cut, Init, Part, Sample, Segment};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
+pub use measure::Measure;
+pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
+pub use window::{Window, WindowSettings};
