@@ -5,6 +5,7 @@ pub mod cut;
 pub mod fragmenter;
 pub mod measure;
 pub mod playlist;
+pub mod progressive;
 #[cfg(test)]
 mod testing;
 mod ticks;
@@ -14,4 +15,5 @@ pub use cut::{Cut, Init, Part, Sample, Segment};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
 pub use measure::Measure;
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
+pub use progressive::{Mp4Layout, Piece, Progressive};
 pub use window::{Window, WindowSettings};
