@@ -3,7 +3,9 @@
 pub mod boxes;
 pub mod cut;
 pub mod fragmenter;
+pub mod manifest;
 pub mod measure;
+pub mod object;
 pub mod playlist;
 pub mod progressive;
 #[cfg(test)]
@@ -13,7 +15,9 @@ pub mod window;
 
 pub use cut::{Cut, Init, Part, Sample, Segment};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
+pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256_hex};
 pub use measure::Measure;
+pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
 pub use window::{Window, WindowSettings};
