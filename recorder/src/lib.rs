@@ -8,6 +8,8 @@ pub mod measure;
 pub mod object;
 pub mod playlist;
 pub mod progressive;
+pub mod spool;
+pub mod store;
 #[cfg(test)]
 mod testing;
 mod ticks;
@@ -20,4 +22,6 @@ pub use measure::Measure;
 pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
+pub use spool::{Spool, SpoolError};
+pub use store::{Download, ListPage, ObjectInfo, RecordingSummary, Store, StoreError, Uploaded};
 pub use window::{Window, WindowSettings};
