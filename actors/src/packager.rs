@@ -237,7 +237,9 @@ impl Packager {
         match event {
             Depacketized::Frame(kind, frame) => {
                 self.counts.frames += 1;
-                if kind == MediaKind::Video && self.video.as_ref().is_none_or(|video| !Arc::ptr_eq(video, &frame.config)) {
+                if kind == MediaKind::Video
+                    && self.video.as_ref().is_none_or(|video| !Arc::ptr_eq(video, &frame.config))
+                {
                     self.video = Some(Arc::clone(&frame.config));
                 }
                 if let Some(fragmenter) = &mut self.fragmenter {
@@ -285,7 +287,8 @@ impl Packager {
 
     /// VP8 has no place in HLS, so there is nothing to do for this source.
     fn refuse(&mut self, codec: onair_media::Codec) {
-        let reason = format!("{codec:?} can be watched over WebRTC only: publish H.264, VP9 or AV1 for HLS and recordings");
+        let reason =
+            format!("{codec:?} can be watched over WebRTC only: publish H.264, VP9 or AV1 for HLS and recordings");
         warn!(room = %self.name, reason, "not packaged");
         self.unavailable = Some(reason);
         self.depacketizer = None;

@@ -262,7 +262,10 @@ impl Handler<Observe> for Peer {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let state = self.session.state();
-        debug_assert!(matches!((state.role, &self.duty), (Role::Publisher, Duty::Publish(_)) | (Role::Viewer, Duty::View(_))));
+        debug_assert!(matches!(
+            (state.role, &self.duty),
+            (Role::Publisher, Duty::Publish(_)) | (Role::Viewer, Duty::View(_))
+        ));
         MessageResult(observed(&PeerState { session: self.id, state, dropped_packets: self.dropped_packets }))
     }
 }

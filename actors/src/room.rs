@@ -204,7 +204,8 @@ impl Room {
     ) -> Result<Joining, AdmitError> {
         let seat = self.shared.limits.take_seat().ok_or(AdmitError::Full)?;
         let role = offer.role;
-        let (mut session, answer) = Session::accept(Arc::clone(&self.shared.identity), offer, random(), Instant::now())?;
+        let (mut session, answer) =
+            Session::accept(Arc::clone(&self.shared.identity), offer, random(), Instant::now())?;
         let (id, etag, ufrag, kinds) = (SessionId::random(), ETag::random(), session.local_ufrag(), session.kinds());
         self.check_common_codec(role, &session)?;
         let place = Place {
@@ -252,7 +253,8 @@ impl Room {
         info!(room = %self.name, ?source, "live");
         if self.packager.is_none() && self.finishing.len() < MAX_FINISHING {
             let (name, shared, room) = (self.name.clone(), Arc::clone(&self.shared), ctx.address());
-            let packager = Packager::start_in_arbiter(&self.shared.packaging, move |_| Packager::new(name, shared, room));
+            let packager =
+                Packager::start_in_arbiter(&self.shared.packaging, move |_| Packager::new(name, shared, room));
             self.readers.add(packager.clone().recipient());
             self.packager = Some(packager);
         }
@@ -270,7 +272,7 @@ impl Room {
             packager.do_send(SourceEnded);
         }
         let blinked = matches!(reason, EndReason::ConsentLost | EndReason::ClosedByPeer | EndReason::Failed);
-        let wait = if blinked { self.shared.record.reconnect } else { Duration::ZERO };
+        let wait = if blinked && !self.shutting_down { self.shared.record.reconnect } else { Duration::ZERO };
         let source = self.next_source;
         self.after(wait, ctx, move |room, ctx| {
             if room.publisher.is_none() && room.next_source == source {
@@ -305,13 +307,19 @@ impl Room {
         }
     }
 
-    fn after(&self, wait: Duration, ctx: &mut Context<Self>, then: impl FnOnce(&mut Self, &mut Context<Self>) + 'static) {
+    fn after(
+        &self,
+        wait: Duration,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    ) {
         ctx.run_later(wait, then);
     }
 
     /// Gives the room's own lease back when only sessions are left to hold it.
     fn let_go_if_idle(&mut self) {
-        if self.publisher.is_none() && self.live_since.is_none() && self.packager.is_none() && self.finishing.is_empty() {
+        if self.publisher.is_none() && self.live_since.is_none() && self.packager.is_none() && self.finishing.is_empty()
+        {
             self.lease = None;
         }
     }

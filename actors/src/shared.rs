@@ -60,7 +60,10 @@ pub struct RecordSettings {
 
 impl std::fmt::Debug for RecordSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RecordSettings").field("mp4", &self.mp4).field("reconnect", &self.reconnect).finish_non_exhaustive()
+        f.debug_struct("RecordSettings")
+            .field("mp4", &self.mp4)
+            .field("reconnect", &self.reconnect)
+            .finish_non_exhaustive()
     }
 }
 

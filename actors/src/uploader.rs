@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use onair_media::{RecordingId, RoomName};
 use futures_util::stream::{self, Stream, StreamExt};
+use onair_media::{RecordingId, RoomName};
 use onair_recorder::{Mp4Layout, ObjectName, ObjectPath, Spool, SpoolError, Store, StoreError, sha256_hex};
 use serde::Serialize;
 use tracing::warn;
@@ -170,7 +170,9 @@ async fn attempt(store: &Store, spool: &Spool, put: &Put) -> Result<StoredObject
         }
         Content::Assembled(layout) => {
             let stored = store.put_stream(&put.to, layout.total_bytes, assembled(spool, &put.to, layout)).await;
-            stored.map(|uploaded| StoredObject { bytes: uploaded.size, sha256: uploaded.sha256 }).map_err(Failure::Store)
+            stored
+                .map(|uploaded| StoredObject { bytes: uploaded.size, sha256: uploaded.sha256 })
+                .map_err(Failure::Store)
         }
     }
 }

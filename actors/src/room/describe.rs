@@ -113,7 +113,16 @@ impl Handler<Describe> for Room {
                 Some(actors) => Some(actors.await),
                 None => None,
             };
-            RoomDescription { room, state, live_since, viewers, tracks, hls: status.hls, recording: status.recording, actors }
+            RoomDescription {
+                room,
+                state,
+                live_since,
+                viewers,
+                tracks,
+                hls: status.hls,
+                recording: status.recording,
+                actors,
+            }
         })
     }
 }
