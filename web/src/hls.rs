@@ -48,7 +48,8 @@ async fn get(
 async fn fetch(state: &AppState, room: &RoomName, get: GetHls) -> Result<bytes::Bytes, Problem> {
     let is_entry = get.object == HlsObject::Multivariant;
     let missing = || if is_entry { Problem::hls_not_ready(room) } else { Problem::object_not_found() };
-    let handle = state.room(room).await.map_err(|problem| if is_entry { problem } else { Problem::object_not_found() })?;
+    let handle =
+        state.room(room).await.map_err(|problem| if is_entry { problem } else { Problem::object_not_found() })?;
     let packager = ask(&handle.addr, FindPackager).await?.ok_or_else(missing)?;
     ask(&packager, get).await?.ok_or_else(missing)
 }
@@ -88,7 +89,9 @@ mod tests {
         assert_eq!(parse("index.m3u8"), Some(HlsObject::Multivariant));
         let broadcast = RecordingId::parse(id).unwrap();
         assert_eq!(parse(&format!("{id}/audio/index.m3u8")), Some(HlsObject::Playlist(broadcast, MediaKind::Audio)));
-        for bad in ["", "x", "video/index.m3u8", &format!("{id}/text/index.m3u8"), &format!("{id}/video/a/b"), "../index.m3u8"] {
+        for bad in
+            ["", "x", "video/index.m3u8", &format!("{id}/text/index.m3u8"), &format!("{id}/video/a/b"), "../index.m3u8"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

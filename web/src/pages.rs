@@ -18,8 +18,7 @@ const POLICY: &str = "default-src 'self'; media-src 'self' blob:; worker-src 'se
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 
 /// The paths at which the application may be entered; what it does with them is its own business.
-const ENTRIES: [&str; 5] =
-    ["/", "/publish/{room}", "/watch/{room}", "/recordings", "/recordings/{room}/{recording}"];
+const ENTRIES: [&str; 5] = ["/", "/publish/{room}", "/watch/{room}", "/recordings", "/recordings/{room}/{recording}"];
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for entry in ENTRIES {
@@ -30,7 +29,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 
 async fn application() -> Result<HttpResponse, Problem> {
     let page = Dist::get("index.html").ok_or_else(|| {
-        Problem::not_found().because("this binary was built without its pages: run `make` to build them, or use the API")
+        Problem::not_found()
+            .because("this binary was built without its pages: run `make` to build them, or use the API")
     })?;
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")

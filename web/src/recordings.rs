@@ -103,11 +103,7 @@ fn named(path: &(String, String)) -> Result<(RoomName, RecordingId), Problem> {
 }
 
 /// Names the object of a request, when it may be viewed.
-fn viewable(
-    request: &HttpRequest,
-    state: &AppState,
-    path: (String, String, String),
-) -> Result<ObjectPath, Problem> {
+fn viewable(request: &HttpRequest, state: &AppState, path: (String, String, String)) -> Result<ObjectPath, Problem> {
     let (room, recording) = named(&(path.0, path.1))?;
     authorize(request, state, Right::View, Some(&room))?;
     let name = ObjectName::parse(&path.2).map_err(|_| Problem::object_not_found())?;
@@ -123,7 +119,7 @@ async fn head(
     let object = viewable(&request, &state, path.into_inner())?;
     let info = state.store.head(&object).await.map_err(store_problem)?;
     let mut response = described(&object.name, &info, StatusCode::OK);
-    Ok(response.no_chunking(info.size).streaming(futures_util::stream::empty::<Result<bytes::Bytes, Problem>>()))
+    Ok(response.no_chunking(info.size).streaming(futures_util::stream::empty::<std::io::Result<bytes::Bytes>>()))
 }
 
 /// Returns an object or a range of it (RFC 9110 §14).

@@ -7,12 +7,12 @@ use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT_POST, HeaderValue};
+use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpServer, web};
 use tracing::debug;
 
-use crate::problem::Problem;
+use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
 use crate::{health, hls, pages, recordings, rooms, signalling};
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT_PATCH, ACCEPT_POST, ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use onair_actors::core::offer::{IceFragment, Offer, OfferError, Role};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::auth::Right;
 use crate::guard::{authorize, room_name};
-use crate::problem::Problem;
+use crate::problem::{ACCEPT_PATCH, ACCEPT_POST, Problem};
 use crate::state::{AppState, ask};
 
 /// An offer of a browser with all its codecs is some 10 KiB.
