@@ -35,10 +35,15 @@ struct Track {
 /// How a track's samples become what a packetizer takes.
 enum Format {
     /// NAL units behind lengths of this many bytes; the parameter sets go before each keyframe.
-    H264 { length_size: usize, parameter_sets: Vec<u8> },
+    H264 {
+        length_size: usize,
+        parameter_sets: Vec<u8>,
+    },
     Vp9,
     /// The sequence header goes before each keyframe that lacks one.
-    Av1 { config_obus: Vec<u8> },
+    Av1 {
+        config_obus: Vec<u8>,
+    },
     Opus,
 }
 

@@ -114,7 +114,8 @@ async fn local_address(to: &Url) -> io::Result<IpAddr> {
     let host = to.host_str().unwrap_or("127.0.0.1").trim_matches(['[', ']']).to_owned();
     let port = to.port_or_known_default().unwrap_or(80);
     let server = lookup_host((host, port)).await?.next().ok_or(io::ErrorKind::NotFound)?;
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
     socket.connect(server).await?;
     Ok(socket.local_addr()?.ip())
