@@ -2,5 +2,6 @@
 
 mod support;
 
+mod burst;
 mod publisher_repair;
 mod viewer_repair;
