@@ -242,7 +242,7 @@ impl Session {
             self.state.refused_datagrams += 1;
             return;
         }
-        if is_binding_request(datagram) {
+        if self.is_check(datagram) {
             self.consent_at = self.consent_at.max(received_at);
             self.outputs.push_back(Output::AddressConfirmed(source));
         }
@@ -559,9 +559,4 @@ fn refusal(error: RtcError) -> OfferError {
         RtcError::RemoteSdp(why) => OfferError::NotAcceptable(why),
         other => OfferError::Malformed(other.to_string()),
     }
-}
-
-fn is_binding_request(datagram: &[u8]) -> bool {
-    matches!(datagram.first(), Some(0..=3))
-        && StunMessage::parse(datagram).is_ok_and(|message| message.is_binding_request())
 }

@@ -3,5 +3,6 @@
 mod support;
 
 mod burst;
+mod consent;
 mod publisher_repair;
 mod viewer_repair;
