@@ -132,3 +132,15 @@ fn a_peer_gets_through_while_strangers_shout() {
         assert!(!stage.viewers[0].pair.said.confirmed.contains(&STRANGER));
     });
 }
+
+#[test]
+fn nothing_piles_up_for_a_viewer_that_shuns_dtls() {
+    let mut stage = Stage::new(1);
+    stage.publish(Conditions::GOOD);
+    stage.join(Conditions::GOOD);
+    // Connectivity checks only (RFC 7983: a first byte of 0 to 3), so that the session lives.
+    stage.viewers[0].pair.passes = |datagram| datagram[0] < 4;
+    stage.run_for(Duration::from_secs(20));
+    let viewer = &stage.viewers[0].pair;
+    assert_eq!((viewer.said.ended, viewer.session.state().connected, viewer.session.state().packets), (None, false, 0));
+}
