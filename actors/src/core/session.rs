@@ -31,6 +31,13 @@ const WRITES_PER_DRAIN: usize = 32;
 /// Packets that are kept for retransmission to a viewer: about 1.6 s of 720p at 2.5 Mbit/s.
 const RETRANSMISSION_PACKETS: usize = 512;
 
+/// How long they are kept: what comes later than that, no player waits for.
+const RETRANSMISSION_AGE: Duration = Duration::from_secs(3);
+
+/// The share of repairs in what a viewer is sent, above which NACKs are ignored: everything may be sent twice. str0m's
+/// 15 % is less than a burst of losses takes, and the first picture of a viewer that joins over a bad network.
+const RETRANSMISSION_SHARE_MAX: f32 = 0.5;
+
 /// A step back of the sequence number wider than this is a sender that numbers anew, and no late packet: str0m takes
 /// none that is more than 100 late.
 const LATE_PACKETS_MAX: u64 = 1000;
@@ -197,6 +204,7 @@ impl Session {
             },
         };
         session.note_codecs()?;
+        session.keep_for_retransmission();
         session.drain(now);
         Ok((session, answer))
     }
@@ -405,6 +413,14 @@ impl Session {
         Ok(())
     }
 
+    /// Sets how much of a viewer's video is kept and may be sent again.
+    fn keep_for_retransmission(&mut self) {
+        let Some(mid) = self.mids.video else { return };
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None) {
+            stream.set_rtx_cache(RETRANSMISSION_PACKETS, RETRANSMISSION_AGE, Some(RETRANSMISSION_SHARE_MAX));
+        }
+    }
+
     fn drive(&mut self, now: Instant) {
         let handled = self.rtc.handle_input(Input::Timeout(now));
         self.settle(handled, now);
@@ -532,7 +548,6 @@ fn config(identity: &Identity, role: Role) -> RtcConfig {
         .enable_vp8(true)
         .set_extension_map(extensions(role))
         .set_stats_interval((role == Role::Publisher).then_some(Duration::from_secs(2)))
-        .set_send_buffer_video(RETRANSMISSION_PACKETS)
 }
 
 /// The RTP header extensions of a role. Video orientation is left out, so that senders turn the picture themselves:

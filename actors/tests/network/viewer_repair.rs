@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use onair_media::{Codec, starts_keyframe};
+
 use crate::support::netem::Conditions;
 use crate::support::stage::Stage;
 use crate::support::{breaks, video_in_sequence, with_seeds};
@@ -62,14 +64,41 @@ fn a_second_publisher_goes_on_where_the_first_one_ended() {
     });
 }
 
+/// Whoever is let in at a packet that comes behind its successors misses these for ever.
 #[test]
 fn nobody_is_let_in_at_a_repaired_packet() {
-    // With this seed a keyframe's slice is lost and comes again when the viewer has just connected, behind three pictures.
-    with_seeds(17..=17, |seed| {
+    with_seeds(17..=18, |seed| {
         let mut stage = Stage::new(seed);
         stage.publish(Conditions::LOSSY);
-        let viewer = stage.view(Conditions::LOSSY);
+        // Bad enough that beginnings of keyframes are among the losses.
+        stage.set_conditions(Conditions::LOSSY.with_loss(0.2));
+        stage.run_for(Duration::from_secs(15));
+        let (mut newest, mut late_starts) = (0, 0);
+        for packet in stage.publishers[0].published.iter().filter(|packet| packet.codec == Codec::H264) {
+            let looks_like_a_start = starts_keyframe(packet.codec, &packet.payload);
+            assert_eq!(packet.starts_keyframe, looks_like_a_start && packet.seq_no >= newest);
+            late_starts += u32::from(looks_like_a_start && packet.seq_no < newest);
+            newest = newest.max(packet.seq_no);
+        }
+        assert!(late_starts > 0, "a network that repairs no keyframe tests nothing");
+    });
+}
+
+#[test]
+fn a_viewer_that_loses_half_of_its_first_second_gets_all_of_it() {
+    with_seeds(81..=82, |seed| {
+        let mut stage = Stage::new(seed);
+        stage.publish(Conditions::GOOD);
+        let viewer = stage.view(Conditions::GOOD);
+        stage.run_until(|stage| stage.viewers[viewer].pair.client.seen.packets.iter().any(|it| it.starts_keyframe));
+        for _ in 0..4 {
+            stage.viewers[viewer].pair.down.set_conditions(Conditions::GOOD.with_loss(1.0));
+            stage.run_for(Duration::from_millis(100));
+            stage.viewers[viewer].pair.down.set_conditions(Conditions::GOOD);
+            stage.run_for(Duration::from_millis(100));
+        }
         stage.wind_down();
+        assert!(stage.viewers[viewer].pair.down.counts().lost > 40);
         assert_eq!(breaks(&video_in_sequence(&stage.viewers[viewer].pair.client.seen.packets)), []);
     });
 }
