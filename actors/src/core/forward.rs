@@ -7,6 +7,10 @@ use onair_media::{Codec, MediaKind, RtpPacket, SenderReport, SourceId};
 /// How often a viewer that waits for a keyframe asks again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// A step of the publisher's sequence number this wide, either way, is a sender that numbers anew: another SSRC, or a
+/// gap of half a minute. The same as packaging takes for one.
+const RESTART_STEP: u64 = 10_000;
+
 /// Holds what one viewer has got so far, for both of its tracks.
 #[derive(Debug)]
 pub struct Forwarder {
@@ -109,7 +113,8 @@ impl Track {
     }
 
     fn forward(&mut self, source: SourceId, packet: &RtpPacket) -> Option<(u64, u32)> {
-        let goes_on = |run: &Run| run.source == source && run.codec == packet.codec;
+        let goes_on =
+            |run: &Run| run.source == source && run.codec == packet.codec && self.is_near(*run, packet.seq_no);
         let run = match self.run.filter(goes_on) {
             Some(run) => run,
             None => self.begin(source, packet)?,
@@ -122,6 +127,12 @@ impl Track {
         self.next_seq_no = self.next_seq_no.max(seq_no + 1);
         self.last = Some((timestamp, packet.received_at));
         Some((seq_no, timestamp))
+    }
+
+    /// Tells whether a publisher's sequence number can belong to the run.
+    fn is_near(&self, run: Run, seq_no: u64) -> bool {
+        let expected = self.next_seq_no.checked_add_signed(-run.seq_shift);
+        expected.is_some_and(|expected| expected.abs_diff(seq_no) < RESTART_STEP)
     }
 
     /// Begins a run at a packet where a decoder may start.
@@ -223,6 +234,20 @@ mod tests {
         let second = forwarder.forward(SourceId(1), &video(151, 90_000, true, at)).unwrap();
         assert_eq!(second.seq_no, first.seq_no + 1);
         assert_eq!(second.timestamp.wrapping_sub(first.timestamp), 90_000);
+    }
+
+    #[test]
+    fn a_publisher_that_numbers_anew_is_followed_from_its_next_keyframe() {
+        let start = Instant::now();
+        let mut forwarder = Forwarder::new(SEED);
+        let first = forwarder.forward(SourceId(1), &video(200_000, 0, true, start)).unwrap();
+        let at = start + Duration::from_secs(1);
+        assert_eq!(forwarder.forward(SourceId(1), &video(100, 5, false, at)), None);
+        assert!(forwarder.wants_keyframe(at));
+        let second = forwarder.forward(SourceId(1), &video(101, 5, true, at)).unwrap();
+        assert_eq!(second.seq_no, first.seq_no + 1);
+        let third = forwarder.forward(SourceId(1), &video(102, 3005, false, at)).unwrap();
+        assert_eq!(third.seq_no, first.seq_no + 2);
     }
 
     #[test]
