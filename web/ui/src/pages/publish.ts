@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api/problem.ts";
 import * as format from "../format.ts";
-import { Broadcast } from "../publish/broadcast.ts";
+import { Broadcast, TakenOverError } from "../publish/broadcast.ts";
 import { capture, CaptureError, isCameraAllowed } from "../publish/capture.ts";
 import { settingsForm, type Change } from "../publish/settings.ts";
 import { keepAwake } from "../publish/wake_lock.ts";
@@ -194,17 +194,23 @@ class PublishPage {
   }
 
   #show(error: unknown): void {
+    if (error instanceof TakenOverError) {
+      return this.#offerTakeOver("Your broadcast was taken over", "Somebody else went live in this room, and that ended your broadcast.", "Take it back");
+    }
     if (error instanceof ApiError && error.isTaken) {
-      const takeOver = button("Take over", { kind: "danger" }, () => void this.#begin(true));
-      const text = "Somebody else is broadcasting in this room. Taking over ends that broadcast; or choose another room.";
-      return fill(this.#problem, notice("The room is taken", true, h("p", {}, text), h("p", { class: "actions" }, takeOver, linkButton("Other rooms", {}, "/"))));
+      return this.#offerTakeOver("The room is taken", "Somebody else is broadcasting in this room. Taking over ends that broadcast; or choose another room.", "Take over");
     }
     if (error instanceof CaptureError) return fill(this.#problem, notice("No picture", true, h("p", {}, error.message)));
     fill(this.#problem, failure(error, () => void this.#begin(false)));
   }
 
+  #offerTakeOver(title: string, text: string, label: string): void {
+    const takeOver = button(label, { kind: "danger" }, () => void this.#begin(true));
+    fill(this.#problem, notice(title, true, h("p", {}, text), h("p", { class: "actions" }, takeOver, linkButton("Other rooms", {}, "/"))));
+  }
+
   #measured(stats: StreamStats | undefined): Record<string, string> {
-    const why: Record<string, string> = { cpu: "this device is busy", bandwidth: "the network is slow", other: "unknown cause" };
+    const why: Record<string, string> = { cpu: "busy device", bandwidth: "slow network", other: "unknown cause" };
     return {
       Time: format.clock(Date.now() - this.#liveSince_ms),
       Bitrate: format.bitrate(stats?.bitrate_bps),
