@@ -1,3 +1,27 @@
 //! CMAF chunks, playlists, the progressive MP4, manifests, and the store they end up in.
 
+pub mod boxes;
 pub mod cut;
+pub mod fragmenter;
+pub mod manifest;
+pub mod measure;
+pub mod object;
+pub mod playlist;
+pub mod progressive;
+pub mod spool;
+pub mod store;
+#[cfg(test)]
+mod testing;
+mod ticks;
+pub mod window;
+
+pub use cut::{Cut, Init, Part, Sample, Segment};
+pub use fragmenter::{Fragmenter, FragmenterSettings};
+pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256_hex};
+pub use measure::Measure;
+pub use object::{ObjectName, ObjectPath};
+pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
+pub use progressive::{Mp4Layout, Piece, Progressive};
+pub use spool::{Spool, SpoolError};
+pub use store::{Download, ListPage, ObjectInfo, RecordingSummary, Store, StoreError, Uploaded};
+pub use window::{Window, WindowSettings};

@@ -1,0 +1,224 @@
+//! The clock of one track: from RTP timestamps to times that can be relied on.
+
+use std::time::{Duration, Instant};
+
+use super::Placed;
+use crate::codec::Codec;
+use crate::packet::{RtpPacket, SenderReport};
+
+/// How far timestamps and arrival may drift apart within a moment before the sender's clock counts as jumped. Retries
+/// over bad networks and TCP stalls stay below it.
+const JUMP_S: i64 = 5;
+
+/// How far H.264 timestamps, which stand in decoding order, may step back: 16 reordered frames at 8 frames a second.
+const REORDER_MAX_S: i64 = 2;
+
+/// How far the timestamps of other codecs may step back before it is a jump: in milliseconds, a few audio packets.
+const BACKWARD_MAX_MS: i64 = 100;
+
+/// A correction by sender reports wider than this comes from reports that do not belong together.
+const ALIGN_MAX_S: i64 = 10;
+
+/// How far media may ever be ahead of its arrival: the widest alignment and two jumps that just went unseen.
+const LEAD_MAX_S: i64 = 20;
+
+/// After a jump, media that lies further behind its arrival than this catches up.
+const LAG_MAX_S: i64 = 1;
+
+/// One tick of alignment in this many ticks of media: 0.5 %, below what one hears or sees.
+const SLEW_DIVISOR: i64 = 200;
+
+/// One tick of drift between sender and arrival is forgiven in this many: quartz is a hundred times better.
+const DRIFT_DIVISOR: i64 = 100;
+
+const NS_PER_S: i128 = 1_000_000_000;
+
+/// Follows one track. All times are in ticks of `rate_hz` unless their name says otherwise.
+#[derive(Debug)]
+pub(super) struct TrackClock {
+    rate_hz: i64,
+    origin: Instant,
+    /// The latest RTP timestamp, unwrapped.
+    timestamp: i64,
+    /// When the packet with `timestamp` arrived.
+    arrived_at: Instant,
+    /// `timestamp` and `arrived_at` at the last placement: advances are measured from here.
+    anchor: (i64, Instant),
+    /// How far timestamps may be ahead of arrival without being a jump: it follows a drift slowly.
+    drift: i64,
+    /// Presentation time minus unwrapped RTP timestamp.
+    offset: i64,
+    /// What `offset` was before any alignment.
+    placed_offset: i64,
+    /// What `offset` has to become, by the sender reports.
+    target: Option<i64>,
+    /// Media time since the last tick of alignment.
+    slew_credit: i64,
+    /// The highest presentation time that was given out.
+    highest: Option<i64>,
+    report: Option<SenderReport>,
+    /// A report from before the last jump, which the packets may still carry.
+    stale_report: Option<SenderReport>,
+}
+
+impl TrackClock {
+    /// Places a track by the arrival of its first packet.
+    pub(super) fn new(origin: Instant, packet: &RtpPacket) -> Self {
+        let rate_hz = i64::from(packet.codec.clock_rate_hz());
+        let (timestamp, arrived_at) = (i64::from(packet.timestamp), packet.received_at);
+        let offset = ticks_between(origin, arrived_at, rate_hz).max(0) - timestamp;
+        Self {
+            rate_hz,
+            origin,
+            timestamp,
+            arrived_at,
+            anchor: (timestamp, arrived_at),
+            drift: 0,
+            offset,
+            placed_offset: offset,
+            target: None,
+            slew_credit: 0,
+            highest: None,
+            report: None,
+            stale_report: None,
+        }
+    }
+
+    /// Notes the sender's latest report.
+    pub(super) fn note_report(&mut self, report: SenderReport) {
+        if self.stale_report != Some(report) {
+            self.report = Some(report);
+        }
+    }
+
+    /// Returns the latest report that belongs to the present run of timestamps.
+    pub(super) const fn report(&self) -> Option<&SenderReport> {
+        self.report.as_ref()
+    }
+
+    /// Returns the presentation time of a report in nanoseconds since the origin.
+    pub(super) fn presentation_ns(&self, report: &SenderReport) -> i128 {
+        i128::from(self.unwrapped(report.rtp_timestamp) + self.offset) * NS_PER_S / i128::from(self.rate_hz)
+    }
+
+    /// Returns the offset with which a report is presented at `presentation_ns`; `None` when that is out of all range.
+    pub(super) fn offset_presenting(&self, report: &SenderReport, presentation_ns: i128) -> Option<i64> {
+        let presentation = presentation_ns.checked_mul(i128::from(self.rate_hz))? / NS_PER_S;
+        i64::try_from(presentation - i128::from(self.unwrapped(report.rtp_timestamp))).ok()
+    }
+
+    /// Sets the offset to strive for: reached at once before the first frame, later slewed to.
+    pub(super) fn align(&mut self, target: i64) {
+        let by = target.checked_sub(self.placed_offset);
+        let believable = by.is_some_and(|by| by.unsigned_abs() <= (ALIGN_MAX_S * self.rate_hz).unsigned_abs());
+        self.target = believable.then_some(target);
+        if self.highest.is_none()
+            && let Some(target) = self.target
+        {
+            // Not before the origin; what is left of the correction is slewed.
+            self.offset = target.max(-self.timestamp);
+        }
+    }
+
+    /// Gives a frame its presentation time.
+    pub(super) fn place(&mut self, codec: Codec, rtp_timestamp: u32, received_at: Instant) -> Placed {
+        let timestamp = self.unwrapped(rtp_timestamp);
+        let elapsed = ticks_between(self.arrived_at, received_at, self.rate_hz).max(0);
+        let jump = self.jump(codec, timestamp, received_at);
+        if jump.is_some() {
+            self.rebase(timestamp, received_at, elapsed);
+        } else {
+            self.follow_drift(timestamp, received_at, elapsed);
+        }
+        (self.timestamp, self.arrived_at) = (timestamp, received_at);
+
+        let mut pts_ticks = timestamp.saturating_add(self.offset).max(0);
+        if let Some(highest) = self.highest
+            && pts_ticks <= highest
+            && codec != Codec::H264
+        {
+            pts_ticks = highest + 1;
+        }
+        self.slew(pts_ticks);
+        self.highest = self.highest.max(Some(pts_ticks));
+        Placed { pts_ticks, jump_ms: jump.map(|by| by.saturating_mul(1000) / self.rate_hz) }
+    }
+
+    /// Measures how far the sender's clock jumped, or returns `None` when it runs on.
+    fn jump(&self, codec: Codec, timestamp: i64, received_at: Instant) -> Option<i64> {
+        let ahead = self.ahead(timestamp, received_at) - self.drift;
+        if ahead.abs() > JUMP_S * self.rate_hz {
+            return Some(ahead);
+        }
+        let backward_max = match codec {
+            Codec::H264 => REORDER_MAX_S * self.rate_hz,
+            Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus => BACKWARD_MAX_MS * self.rate_hz / 1000,
+        };
+        let pts_ticks = timestamp.saturating_add(self.offset);
+        let step = pts_ticks - self.highest?;
+        if step < -backward_max {
+            return Some(step);
+        }
+        let lead = pts_ticks - ticks_between(self.origin, received_at, self.rate_hz);
+        (lead > LEAD_MAX_S * self.rate_hz).then_some(ahead)
+    }
+
+    /// How far timestamps have gone beyond arrival since the anchor.
+    fn ahead(&self, timestamp: i64, received_at: Instant) -> i64 {
+        let (anchor, anchored_at) = self.anchor;
+        (timestamp - anchor).saturating_sub(ticks_between(anchored_at, received_at, self.rate_hz))
+    }
+
+    /// Lets the frame follow the last one by the time that passed, whatever its timestamp says.
+    fn rebase(&mut self, timestamp: i64, received_at: Instant, elapsed: i64) {
+        let arrival = ticks_between(self.origin, received_at, self.rate_hz).max(0);
+        let pts_ticks = match self.highest {
+            // A sender whose clock stood still for seconds.
+            Some(highest) if arrival - highest > elapsed + LAG_MAX_S * self.rate_hz => arrival,
+            Some(highest) => highest.saturating_add(elapsed.max(1)),
+            None => arrival,
+        };
+        self.offset = pts_ticks - timestamp;
+        self.placed_offset = self.offset;
+        self.anchor = (timestamp, received_at);
+        self.drift = 0;
+        self.target = None;
+        self.stale_report = self.report.take().or(self.stale_report);
+    }
+
+    fn follow_drift(&mut self, timestamp: i64, received_at: Instant, elapsed: i64) {
+        let step = elapsed / DRIFT_DIVISOR;
+        self.drift += (self.ahead(timestamp, received_at) - self.drift).clamp(-step, step);
+    }
+
+    /// Moves the offset of the frames behind this one towards the target.
+    fn slew(&mut self, pts_ticks: i64) {
+        let advance = self.highest.map_or(0, |highest| (pts_ticks - highest).max(0));
+        let credit = self.slew_credit + advance;
+        let step = credit / SLEW_DIVISOR;
+        self.slew_credit = credit % SLEW_DIVISOR;
+        if let Some(target) = self.target {
+            self.offset += target.saturating_sub(self.offset).clamp(-step, step);
+        }
+    }
+
+    /// Extends a wrapping timestamp to the one nearest to the latest.
+    fn unwrapped(&self, rtp_timestamp: u32) -> i64 {
+        // The low 32 bits of `timestamp` are the latest RTP timestamp; the difference is at most half a turn either way.
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32 is meant")]
+        let latest = self.timestamp as u32;
+        self.timestamp + i64::from(rtp_timestamp.wrapping_sub(latest).cast_signed())
+    }
+}
+
+/// Returns the ticks from one instant to another; negative when `to` is the earlier one.
+fn ticks_between(from: Instant, to: Instant, rate_hz: i64) -> i64 {
+    let ticks = |time: Duration| {
+        let ticks = i128::try_from(time.as_nanos()).unwrap_or(i128::MAX / 4) / 1000 * i128::from(rate_hz) / 1_000_000;
+        i64::try_from(ticks).unwrap_or(i64::MAX / 4)
+    };
+    match to.checked_duration_since(from) {
+        Some(later) => ticks(later),
+        None => -ticks(from.saturating_duration_since(to)),
+    }
+}

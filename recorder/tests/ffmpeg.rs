@@ -1,0 +1,129 @@
+//! What we cut decodes without a complaint: segments put together, and the progressive file.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use onair_media::{Frame, MediaKind};
+use onair_recorder::{Cut, Fragmenter, FragmenterSettings, Init, Progressive, Segment};
+
+use support::{Directory, assert_decodes, h264_frames, opus_frames, probe, vp9_frames};
+
+const SETTINGS: FragmenterSettings =
+    FragmenterSettings { segment_target: Duration::from_secs(2), part_target: Duration::from_millis(500) };
+
+/// What a broadcast left behind.
+#[derive(Default)]
+struct Stored {
+    inits: BTreeMap<(MediaKind, u32), Init>,
+    segments: Vec<Arc<Segment>>,
+}
+
+impl Stored {
+    fn pull(&mut self, fragmenter: &mut Fragmenter) {
+        while let Some(cut) = fragmenter.pull() {
+            match cut {
+                Cut::Init(init) => drop(self.inits.insert((init.kind, init.index), init)),
+                Cut::Segment(segment) => self.segments.push(segment),
+                Cut::Part(_) | Cut::KeyframeWanted => {}
+            }
+        }
+    }
+
+    /// Puts a rendition together as a player does: the initialisation segment, then the segments.
+    fn rendition(&self, kind: MediaKind) -> Vec<u8> {
+        let mut bytes = self.inits[&(kind, 1)].bytes.to_vec();
+        let segments = self.segments.iter().filter(|segment| segment.kind == kind);
+        segments.for_each(|segment| bytes.extend_from_slice(&segment.bytes));
+        bytes
+    }
+
+    fn progressive(&self) -> Vec<u8> {
+        let mut progressive = Progressive::new();
+        let mut objects = BTreeMap::new();
+        for segment in &self.segments {
+            progressive.push_segment(segment, &self.inits[&(segment.kind, segment.init)].config);
+            objects.insert(format!("{}/{}", segment.kind.as_str(), segment.object_name()), &segment.bytes);
+        }
+        let layout = progressive.layout().unwrap();
+        let mut file = layout.header.to_vec();
+        for piece in layout.pieces {
+            file.extend_from_slice(&objects[&piece.object][piece.range.start as usize..piece.range.end as usize]);
+        }
+        file
+    }
+}
+
+/// Pushes both tracks in the order of their times, `shift_s` seconds later than they were made.
+fn push_all(fragmenter: &mut Fragmenter, video: &[Frame], audio: &[Frame], shift_s: i64) {
+    let timed = |kind, rate: i64| {
+        move |frame: &Frame| {
+            let shift = shift_s * rate;
+            let moved =
+                Frame { pts_ticks: frame.pts_ticks + shift, dts_ticks: frame.dts_ticks + shift, ..frame.clone() };
+            (moved.dts_ticks * 720_000 / rate, kind, moved)
+        }
+    };
+    let mut frames: Vec<_> = video.iter().map(timed(MediaKind::Video, 90_000)).collect();
+    frames.extend(audio.iter().map(timed(MediaKind::Audio, 48_000)));
+    frames.sort_by_key(|(time, kind, _)| (*time, *kind));
+    frames.into_iter().for_each(|(_, kind, frame)| fragmenter.push(kind, frame));
+}
+
+#[test]
+fn h264_and_opus_decode_as_segments_and_as_one_file() {
+    let directory = Directory::new("h264");
+    let (video, audio) = (h264_frames(6), opus_frames(6));
+    let mut fragmenter = Fragmenter::new(SETTINGS, &[MediaKind::Video, MediaKind::Audio]);
+    push_all(&mut fragmenter, &video, &audio, 0);
+    fragmenter.finish();
+    let mut stored = Stored::default();
+    stored.pull(&mut fragmenter);
+
+    for (kind, frames) in [(MediaKind::Video, video.len()), (MediaKind::Audio, audio.len())] {
+        let file = directory.write(&format!("{}.mp4", kind.as_str()), &stored.rendition(kind));
+        assert_decodes(&file);
+        assert_eq!(probe(&file, "nb_read_packets").trim(), frames.to_string());
+    }
+    let file = directory.write("recording.mp4", &stored.progressive());
+    assert_decodes(&file);
+    assert_eq!(probe(&file, "codec_name,nb_read_packets"), format!("h264\n{}\nopus\n{}\n", video.len(), audio.len()));
+    assert_eq!(probe(&file, "start_time"), "0.000000\n0.000000\n");
+}
+
+#[test]
+fn a_recording_with_a_reconnect_keeps_its_length() {
+    let directory = Directory::new("reconnect");
+    let (video, audio) = (h264_frames(4), opus_frames(4));
+    let mut fragmenter = Fragmenter::new(SETTINGS, &[MediaKind::Video, MediaKind::Audio]);
+    push_all(&mut fragmenter, &video, &audio, 0);
+    fragmenter.discontinuity();
+    push_all(&mut fragmenter, &video, &audio, 7);
+    fragmenter.finish();
+    let mut stored = Stored::default();
+    stored.pull(&mut fragmenter);
+    let file = directory.write("recording.mp4", &stored.progressive());
+    assert_decodes(&file);
+    // 4 s, a gap of 3 s, 4 s.
+    let durations = probe(&file, "duration");
+    let seconds: Vec<f64> = durations.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(seconds.iter().all(|seconds| (10.97..11.05).contains(seconds)), "{durations}");
+}
+
+#[test]
+fn vp9_decodes() {
+    let directory = Directory::new("vp9");
+    let video = vp9_frames(4);
+    let mut fragmenter = Fragmenter::new(SETTINGS, &[MediaKind::Video]);
+    push_all(&mut fragmenter, &video, &[], 0);
+    fragmenter.finish();
+    let mut stored = Stored::default();
+    stored.pull(&mut fragmenter);
+    let file = directory.write("video.mp4", &stored.rendition(MediaKind::Video));
+    assert_decodes(&file);
+    let file = directory.write("recording.mp4", &stored.progressive());
+    assert_decodes(&file);
+    assert_eq!(probe(&file, "codec_name,nb_read_packets"), format!("vp9\n{}\n", video.len()));
+}

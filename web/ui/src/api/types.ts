@@ -1,0 +1,62 @@
+// The JSON of the server's API, as far as the pages read it. Names and units are the server's.
+
+export type RoomState = "idle" | "live" | "reconnecting";
+
+export interface Track {
+  kind?: "video" | "audio";
+  name?: string;
+  codec: string;
+  bitrate_bps?: number | null;
+  width?: number | null;
+  height?: number | null;
+  frame_rate?: number | null;
+  channels?: number | null;
+  sample_rate?: number | null;
+}
+
+export interface RoomSummary {
+  room: string;
+  state: RoomState;
+  /** RFC 3339. */
+  live_since: string | null;
+  viewers: { whep: number; hls: number };
+  tracks: Track[];
+  hls: { state: "ready" | "starting" | "unavailable"; reason: string | null };
+  recording: {
+    state: "recording" | "off" | "unavailable" | "finishing";
+    recording: string | null;
+    reason: string | null;
+  };
+}
+
+export interface RoomDetails extends RoomSummary {
+  /** What each actor of the room says about itself; for people who look for a fault. */
+  actors?: unknown;
+}
+
+export type RecordingState = "live" | "complete" | "recovered";
+
+export interface RecordingSummary {
+  room: string;
+  recording: string;
+  state: RecordingState;
+  start: string;
+  end: string | null;
+  duration_ms: number;
+  bytes: number;
+  tracks: Track[];
+}
+
+export interface Manifest {
+  room: string;
+  recording: string;
+  state: RecordingState;
+  server?: string;
+  start: string;
+  end: string | null;
+  duration_ms: number;
+  tracks: Track[];
+  segments: { name: string; start_ms: number; duration_ms: number; bytes: number }[];
+  gaps: { start_ms: number; duration_ms: number; reason: string }[];
+  objects?: { name: string; bytes: number }[];
+}

@@ -1,0 +1,93 @@
+// Numbers as people read them. Every input names its unit; `undefined` and `null` become a dash.
+
+const NOTHING = "–";
+
+type Maybe = number | null | undefined;
+
+/** Bits per second as kb/s or Mb/s. */
+export function bitrate(bps: Maybe): string {
+  if (!isNumber(bps)) return NOTHING;
+  if (bps >= 999_500) return `${trim(bps / 1e6, 1)} Mb/s`;
+  return `${Math.round(bps / 1000)} kb/s`;
+}
+
+/** Bytes in decimal units, as file managers and storage bills count them. */
+export function byteSize(bytes: Maybe): string {
+  if (!isNumber(bytes)) return NOTHING;
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : trim(value, value < 10 ? 1 : 0)} ${units[unit]}`;
+}
+
+/** Milliseconds as a clock: `0:07`, `12:30`, `1:02:03`. */
+export function clock(duration_ms: Maybe): string {
+  if (!isNumber(duration_ms)) return NOTHING;
+  const seconds = Math.max(0, Math.floor(duration_ms / 1000));
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (n: number): string => String(n).padStart(2, "0");
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+/** Milliseconds as a short measure: `85 ms`, `2.4 s`. */
+export function millis(ms: Maybe): string {
+  if (!isNumber(ms)) return NOTHING;
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${trim(ms / 1000, 1)} s`;
+}
+
+/** A fraction (0 to 1) as a percentage. */
+export function percent(fraction: Maybe): string {
+  if (!isNumber(fraction)) return NOTHING;
+  const value = fraction * 100;
+  return `${trim(value, value < 10 ? 1 : 0)} %`;
+}
+
+/** Width and height in pixels. */
+export function resolution(width: Maybe, height: Maybe): string {
+  return isNumber(width) && isNumber(height) && width > 0 ? `${width} × ${height}` : NOTHING;
+}
+
+/** Frames per second. */
+export function frameRate(fps: Maybe): string {
+  return isNumber(fps) ? `${trim(fps, 1)} fps` : NOTHING;
+}
+
+/** A codec as people call it, from a MIME type, an RFC 6381 string or the API's own word. */
+export function codecName(codec: string | null | undefined): string {
+  if (!codec) return NOTHING;
+  const id = codec.toLowerCase().replace(/^(video|audio)\//, "");
+  const names: [RegExp, string][] = [
+    [/^(h264|avc[13])/, "H.264"],
+    [/^(h265|hevc|hvc1|hev1)/, "H.265"],
+    [/^(av1|av01)/, "AV1"],
+    [/^(vp9|vp09)/, "VP9"],
+    [/^(vp8|vp08)/, "VP8"],
+    [/^opus/, "Opus"],
+    [/^(aac|mp4a|mpeg4-generic)/, "AAC"],
+  ];
+  return names.find(([pattern]) => pattern.test(id))?.[1] ?? codec;
+}
+
+/** Counts with the right word: `1 viewer`, `3 viewers`. */
+export function count(n: number, one: string): string {
+  return `${n} ${one}${n === 1 ? "" : "s"}`;
+}
+
+/** An RFC 3339 instant in the reader's own time zone and language. */
+export function localTime(instant: string | null | undefined): string {
+  const time = instant ? new Date(instant) : undefined;
+  if (!time || Number.isNaN(time.getTime())) return NOTHING;
+  return time.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+function isNumber(value: Maybe): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function trim(value: number, digits: number): string {
+  return String(Number(value.toFixed(digits)));
+}

@@ -1,0 +1,132 @@
+// A broadcast that holds: it publishes over WHIP and comes back by itself until it is stopped.
+
+import { ApiError, describe } from "../api/problem.ts";
+import { backoffMs, sleep } from "../backoff.ts";
+import { RtcSession } from "../rtc/session.ts";
+import { publisherStats, type Counters, type StreamStats } from "../rtc/stats.ts";
+import type { PageState } from "../ui/status.ts";
+
+export interface BroadcastHooks {
+  state(state: PageState, sentence: string): void;
+  /** Once a second while live. */
+  stats(stats: StreamStats): void;
+}
+
+const OPEN_MS = 15_000;
+const CONNECT_MS = 10_000;
+/** Tries (about 35 s) in which "somebody broadcasts already" may be our own session that broke off. */
+const OWN_ECHO_TRIES = 6;
+
+export class Broadcast {
+  readonly #room: string;
+  readonly #hooks: BroadcastHooks;
+  #stream: MediaStream;
+  #maxBitrate_bps: number | undefined;
+  #session: RtcSession | undefined;
+
+  constructor(room: string, stream: MediaStream, maxBitrate_bps: number | undefined, hooks: BroadcastHooks) {
+    this.#room = room;
+    this.#hooks = hooks;
+    this.#stream = stream;
+    this.#maxBitrate_bps = maxBitrate_bps;
+  }
+
+  /**
+   * Broadcasts until `signal` aborts. Throws what trying again cannot mend: a refusal, a room that is
+   * taken. `mayTakeOver` ends another's broadcast in the room, once.
+   */
+  async run(mayTakeOver: boolean, signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    let wasLive = false;
+    this.#hooks.state("connecting", "Connecting…");
+    while (!signal.aborted) {
+      const session = this.#open(mayTakeOver && !wasLive);
+      const end = (): void => session.close();
+      signal.addEventListener("abort", end);
+      let reason: unknown;
+      try {
+        await session.open(OPEN_MS);
+        await session.connected(CONNECT_MS);
+        [failures, wasLive] = [0, true];
+        this.#hooks.state("live", "You are live.");
+        reason = await this.#measure(session, signal);
+      } catch (error) {
+        const isEcho = wasLive && error instanceof ApiError && error.isTaken && failures < OWN_ECHO_TRIES;
+        if (error instanceof ApiError && !error.isPassing && !isEcho && !signal.aborted) throw error;
+        reason = error;
+      } finally {
+        signal.removeEventListener("abort", end);
+        session.close();
+      }
+      if (signal.aborted) return;
+      const pause_ms = backoffMs(failures++);
+      this.#hooks.state("reconnecting", `${describe(reason)} Trying again in ${pause_ms / 1000} s.`);
+      await sleep(pause_ms, signal);
+    }
+  }
+
+  /** Sends other tracks from now on, without a new connection. A track that was not there cannot be added. */
+  async replace(stream: MediaStream): Promise<void> {
+    this.#stream = stream;
+    for (const sender of this.#session?.pc.getSenders() ?? []) {
+      const track = stream.getTracks().find(({ kind }) => kind === sender.track?.kind);
+      if (track) await sender.replaceTrack(track);
+    }
+  }
+
+  /** Caps the video bitrate; undefined leaves it to the browser. */
+  async limit(maxBitrate_bps: number | undefined): Promise<void> {
+    this.#maxBitrate_bps = maxBitrate_bps;
+    const sender = this.#session?.pc.getSenders().find(({ track }) => track?.kind === "video");
+    const parameters = sender?.getParameters();
+    const encoding = parameters?.encodings[0];
+    if (!sender || !parameters || !encoding) return;
+    if (maxBitrate_bps === undefined) delete encoding.maxBitrate;
+    else encoding.maxBitrate = maxBitrate_bps;
+    await sender.setParameters(parameters);
+  }
+
+  #open(takeover: boolean): RtcSession {
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    window.onair.pc = pc;
+    for (const track of this.#stream.getTracks()) {
+      const isCapped = track.kind === "video" && this.#maxBitrate_bps !== undefined;
+      const encoding = isCapped ? { maxBitrate: this.#maxBitrate_bps as number } : {};
+      const transceiver = pc.addTransceiver(track, {
+        direction: "sendonly",
+        streams: [this.#stream],
+        sendEncodings: [encoding],
+      });
+      if (track.kind === "video") preferH264(transceiver);
+    }
+    this.#session = new RtcSession(pc, `/whip/${this.#room}${takeover ? "?takeover=1" : ""}`);
+    return this.#session;
+  }
+
+  async #measure(session: RtcSession, signal: AbortSignal): Promise<Error> {
+    let counters: Counters | undefined;
+    const measure = async (): Promise<void> => {
+      const report = await session.pc.getStats();
+      const stats = publisherStats([...report.values()] as object[], counters);
+      counters = stats.counters;
+      if (!signal.aborted) this.#hooks.stats(stats);
+    };
+    const timer = setInterval(() => void measure(), 1000);
+    return session.lost.finally(() => clearInterval(timer));
+  }
+}
+
+// H.264 is what most viewers decode in hardware and what HLS players take. Baseline packed by
+// fragments (mode 1) comes first: it is the profile every WebRTC peer must have.
+function preferH264(transceiver: RTCRtpTransceiver): void {
+  const codecs = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
+  const rank = ({ mimeType, sdpFmtpLine = "" }: { mimeType: string; sdpFmtpLine?: string }): number => {
+    if (mimeType !== "video/H264") return 2;
+    return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42e0/i.test(sdpFmtpLine) ? 0 : 1;
+  };
+  try {
+    transceiver.setCodecPreferences?.([...codecs].sort((a, b) => rank(a) - rank(b)));
+  } catch {
+    // A browser that dislikes the list keeps its own order: the broadcast works all the same.
+  }
+}

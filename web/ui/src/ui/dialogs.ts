@@ -1,0 +1,51 @@
+// Questions that must be answered first: a token, a confirmation. Native dialogs keep focus and Escape right.
+
+import type { ApiError } from "../api/problem.ts";
+import { describe } from "../api/problem.ts";
+import { button } from "./button.ts";
+import { h } from "./dom.ts";
+
+/** Asks for an access token; undefined when cancelled, an empty string to forget the one in use. */
+export function askToken(problem: ApiError | undefined): Promise<string | undefined> {
+  const input = h("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false" });
+  const why = problem
+    ? describe(problem)
+    : "It is sent with every request of this tab and forgotten when the tab closes. Leave it empty to use none.";
+  const form = h(
+    "form",
+    { method: "dialog" },
+    h("h2", {}, "Access token"),
+    h("p", {}, why),
+    h("label", { for: "token" }, "Token"),
+    input,
+    problem && h("p", { class: "hint" }, "Whoever runs this server can make one with “onair token”."),
+  );
+  return ask(form, { label: "Use token", kind: "primary" }, () => input.value.trim());
+}
+
+/** Asks whether to do what cannot be undone. */
+export async function confirmAction(title: string, text: string, label: string): Promise<boolean> {
+  const form = h("form", { method: "dialog" }, h("h2", {}, title), h("p", {}, text));
+  return (await ask(form, { label, kind: "danger" }, () => true)) ?? false;
+}
+
+type Yes = { label: string; kind: "primary" | "danger" };
+
+function ask<T>(form: HTMLFormElement, yes: Yes, answer: () => T): Promise<T | undefined> {
+  const title = form.querySelector("h2");
+  if (title) title.id = "dialog-title";
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
+  const cancel = button("Cancel", {}, () => dialog.close());
+  const submit = h("button", { type: "submit", value: "yes", class: `button ${yes.kind}` }, yes.label);
+  form.append(h("p", { class: "actions" }, cancel, submit));
+  // What cannot be undone should not sit under a hasty Enter.
+  if (yes.kind === "danger") cancel.autofocus = true;
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes" ? answer() : undefined);
+    });
+  });
+}

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { backoffMs } from "../src/backoff.ts";
+import * as format from "../src/format.ts";
+
+test("rates and sizes switch units where the shorter number begins", () => {
+  assert.equal(format.bitrate(64_000), "64 kb/s");
+  assert.equal(format.bitrate(999_600), "1 Mb/s");
+  assert.equal(format.bitrate(2_540_000), "2.5 Mb/s");
+  assert.equal(format.byteSize(0), "0 B");
+  assert.equal(format.byteSize(1_251_200), "1.3 MB");
+  assert.equal(format.byteSize(18_902_311), "19 MB");
+  assert.equal(format.byteSize(999_900), "1 MB");
+});
+
+test("durations read like a clock", () => {
+  assert.equal(format.clock(7_400), "0:07");
+  assert.equal(format.clock(750_000), "12:30");
+  assert.equal(format.clock(3_723_000), "1:02:03");
+  assert.equal(format.clock(-5), "0:00");
+  assert.equal(format.millis(84.6), "85 ms");
+  assert.equal(format.millis(2_400), "2.4 s");
+});
+
+test("codecs go by the names people use, whoever names them", () => {
+  assert.equal(format.codecName("video/H264"), "H.264");
+  assert.equal(format.codecName("avc1.42E01F"), "H.264");
+  assert.equal(format.codecName("mp4a.40.2"), "AAC");
+  assert.equal(format.codecName("opus"), "Opus");
+  assert.equal(format.codecName("theora"), "theora");
+});
+
+test("what is not known is a dash, never NaN", () => {
+  assert.equal(format.bitrate(undefined), "–");
+  assert.equal(format.clock(Number.NaN), "–");
+  assert.equal(format.resolution(0, 0), "–");
+  assert.equal(format.localTime("yesterday"), "–");
+});
+
+test("retries wait 1, 2, 4, 8, then 10 seconds for ever", () => {
+  assert.deepEqual([0, 1, 2, 3, 4, 50].map(backoffMs), [1000, 2000, 4000, 8000, 10_000, 10_000]);
+});
