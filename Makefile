@@ -37,7 +37,7 @@ test-rust: $(PAGES) $(VENV) media
 	cargo test --workspace --locked
 
 test-browser: $(PAGES) $(BROWSER_MODULES) media
-	cargo build --locked
+	cargo test --workspace --locked --no-run
 	ONAIR_BIN=$(CURDIR)/target/debug/onair node --test --test-concurrency=1 tests/browser/
 
 check: $(PAGES) ## Formatting, lints, and the licences of dependencies where cargo-deny is installed
