@@ -26,7 +26,7 @@ run: setup-build $(PAGES) ## Build the pages and the server, and start it on htt
 demo: setup-demo $(PAGES) ## The same with a test broadcast in the room "demo"
 	tests/media.sh demo
 	cargo build --release --locked
-	$(RELEASE) demo
+	$(RELEASE) demo --clip target/demo/demo.mp4
 
 test: setup-test test-ui test-rust test-browser ## Run every test: unit, property, integration, real clients, real browser
 
@@ -38,6 +38,7 @@ test-rust: $(PAGES) $(VENV) media
 
 test-browser: $(PAGES) $(BROWSER_MODULES) media
 	cargo test --workspace --locked --no-run
+	rm -rf target/browser-logs target/screenshots
 	ONAIR_BIN=$(CURDIR)/target/debug/onair node --test --test-concurrency=1 tests/browser/
 
 check: $(PAGES) ## Formatting, lints, and the licences of dependencies where cargo-deny is installed
