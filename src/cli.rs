@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Run the server; the same as no command at all
     Serve(ServeArgs),
     /// Run the server with a looped test broadcast in the room `demo`
-    Demo,
+    Demo(DemoArgs),
     /// Publish a media file to a WHIP server
     Publish(PublishArgs),
     /// Say what is wrong with the configuration, all of it at once
@@ -40,6 +40,14 @@ pub(crate) struct ServeArgs {
     /// Print the effective configuration, secrets masked, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DemoArgs {
+    /// An MP4 file to broadcast in place of the test clip
+    #[arg(long, value_name = "FILE")]
+    pub(crate) clip: Option<PathBuf>,
 }
 
 /// Arguments of `publish`.

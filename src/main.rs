@@ -2,7 +2,12 @@
 
 mod cli;
 mod config;
+mod demo;
 mod logging;
+mod publish;
+mod serve;
+mod sockets;
+mod tls;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -10,8 +15,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, PublishArgs};
 use crate::config::Config;
+use crate::publish::Order;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -30,9 +36,18 @@ fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     match command {
         Command::CheckConfig => Ok(say("the configuration is valid")?),
         Command::Serve(args) if args.print_config => Ok(say(config.to_toml().trim_end())?),
-        Command::Serve(_) | Command::Demo | Command::Publish(_) => {
+        Command::Serve(_) => {
             logging::install(&config.log);
-            Err("this command is not wired yet".into())
+            serve::run(config, |_| {})
+        }
+        Command::Demo(args) => {
+            logging::install(&config.log);
+            demo::run(config, args.clip)
+        }
+        Command::Publish(PublishArgs { file, to, looped, token }) => {
+            logging::install(&config.log);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(publish::run(Order { file, to, looped, token }))?)
         }
     }
 }

@@ -1,3 +1,17 @@
 //! The actors of onair and the pure cores that they wrap.
+//!
+//! Actors own mailboxes, timers and sockets; [`core`] and the inner crates compute. Media goes by `try_send` into
+//! bounded mailboxes, control by `send`, signals that may be lost by `do_send`.
 
 pub mod core;
+pub mod observe;
+pub mod packager;
+pub mod peer;
+pub mod recorder;
+pub mod relay;
+pub mod room;
+pub mod room_manager;
+pub mod session_id;
+pub mod shared;
+pub mod udp;
+pub mod uploader;

@@ -23,5 +23,5 @@ pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
 pub use spool::{Spool, SpoolError};
-pub use store::{Download, ListPage, ObjectInfo, RecordingSummary, Store, StoreError, Uploaded};
+pub use store::{Download, ListPage, ObjectInfo, RecordingQuery, RecordingSummary, Store, StoreError, Uploaded};
 pub use window::{Window, WindowSettings};

@@ -46,25 +46,30 @@ pub struct Multivariant {
 }
 
 impl Multivariant {
-    /// Renders the playlist (RFC 8216 §4.3.4), or `None` when there is no rendition.
+    /// Renders the playlist (RFC 8216 §4.3.4), or `None` when there is no rendition. `prefix` is put before
+    /// each relative URI.
     ///
     /// # Errors
     /// [`PlaylistError`] is a defect: no input should lead there.
-    pub fn render(&self) -> Result<Option<String>, PlaylistError> {
+    pub fn render(&self, prefix: &str) -> Result<Option<String>, PlaylistError> {
         let Some(main) = self.video.as_ref().or(self.audio.as_ref()) else { return Ok(None) };
         let beside = self.audio.as_ref().filter(|_| self.video.is_some());
         let mut playlist = MasterPlaylist::builder();
         if let Some(audio) = beside {
-            playlist.media(vec![audio_media(audio)?]);
+            playlist.media(vec![audio_media(prefix, audio)?]);
         }
         playlist.has_independent_segments(self.independent_segments);
-        playlist.variant_streams(vec![variant(main, beside)?]);
+        playlist.variant_streams(vec![variant(prefix, main, beside)?]);
         Ok(Some(playlist.build()?.to_string()))
     }
 }
 
 /// Builds `EXT-X-STREAM-INF`; its bitrates and codecs are those of everything a viewer loads (RFC 8216 §4.3.4.2).
-fn variant(main: &Rendition, beside: Option<&Rendition>) -> Result<VariantStream<'static>, PlaylistError> {
+fn variant(
+    prefix: &str,
+    main: &Rendition,
+    beside: Option<&Rendition>,
+) -> Result<VariantStream<'static>, PlaylistError> {
     let renditions = || [Some(main), beside].into_iter().flatten();
     let codecs: Vec<String> = renditions().map(|rendition| rendition.config.rfc6381()).collect();
     let mut data = StreamData::builder();
@@ -78,7 +83,7 @@ fn variant(main: &Rendition, beside: Option<&Rendition>) -> Result<VariantStream
         frame_rate = main.measure.frame_rate().and_then(|rate| UFloat::try_from(rate as f32).ok());
     }
     Ok(VariantStream::ExtXStreamInf {
-        uri: playlist_uri(main.config.codec().kind()).into(),
+        uri: playlist_uri(prefix, main.config.codec().kind()).into(),
         frame_rate,
         audio: beside.map(|_| AUDIO_GROUP.into()),
         subtitles: None,
@@ -87,9 +92,9 @@ fn variant(main: &Rendition, beside: Option<&Rendition>) -> Result<VariantStream
     })
 }
 
-fn audio_media(audio: &Rendition) -> Result<ExtXMedia<'static>, PlaylistError> {
+fn audio_media(prefix: &str, audio: &Rendition) -> Result<ExtXMedia<'static>, PlaylistError> {
     let mut media = ExtXMedia::builder();
-    media.media_type(MediaType::Audio).group_id(AUDIO_GROUP).name("audio").uri(playlist_uri(MediaKind::Audio));
+    media.media_type(MediaType::Audio).group_id(AUDIO_GROUP).name("audio").uri(playlist_uri(prefix, MediaKind::Audio));
     media.is_default(true).is_autoselect(true);
     if let CodecConfig::Opus { channels, .. } = *audio.config {
         media.channels(Channels::new(channels.into()));
@@ -97,8 +102,8 @@ fn audio_media(audio: &Rendition) -> Result<ExtXMedia<'static>, PlaylistError> {
     Ok(media.build()?)
 }
 
-fn playlist_uri(kind: MediaKind) -> String {
-    format!("{}/index.m3u8", kind.as_str())
+fn playlist_uri(prefix: &str, kind: MediaKind) -> String {
+    format!("{prefix}{}/index.m3u8", kind.as_str())
 }
 
 /// Says whether more segments will follow.
@@ -182,7 +187,7 @@ impl RecordingPlaylists {
             audio: rendition(&self.audio),
             independent_segments: self.independent_segments,
         };
-        multivariant.render()
+        multivariant.render("")
     }
 
     /// Renders the media playlist of a rendition (RFC 8216 §4.3.3), or `None` when it has no segment.

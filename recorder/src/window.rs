@@ -136,18 +136,18 @@ impl Window {
         Some(text)
     }
 
-    /// Renders the multivariant playlist, or `None` while nothing is listed.
+    /// Renders the multivariant playlist, or `None` while nothing is listed. `prefix` is put before each relative URI.
     ///
     /// # Errors
     /// [`PlaylistError`] is a defect: no input should lead there.
-    pub fn multivariant(&self) -> Result<Option<String>, PlaylistError> {
+    pub fn multivariant(&self, prefix: &str) -> Result<Option<String>, PlaylistError> {
         let segments = [MediaKind::Video, MediaKind::Audio].into_iter().flat_map(|kind| self.listed_segments(kind));
         let multivariant = Multivariant {
             video: self.rendition(MediaKind::Video),
             audio: self.rendition(MediaKind::Audio),
             independent_segments: segments.into_iter().all(|segment| segment.independent),
         };
-        multivariant.render()
+        multivariant.render(prefix)
     }
 
     /// Returns an object of a rendition by its name: `init-1.mp4`, `000001.m4s`.
@@ -338,7 +338,7 @@ mod tests {
         for odd in ["", "10.m4s", "000010", "init-01.mp4", "init-+1.mp4", "init-2.mp4", "../000010.m4s"] {
             assert!(window.object(MediaKind::Video, odd).is_none(), "{odd}");
         }
-        assert!(window.multivariant().unwrap().unwrap().contains("INDEPENDENT-SEGMENTS"));
+        assert!(window.multivariant("").unwrap().unwrap().contains("INDEPENDENT-SEGMENTS"));
     }
 
     #[test]

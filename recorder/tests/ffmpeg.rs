@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use onair_media::{Frame, MediaKind};
-use onair_recorder::{Cut, Fragmenter, FragmenterSettings, Init, Progressive, Segment};
+use bytes::Bytes;
+use onair_media::{Frame, MediaKind, RecordingId, RoomName};
+use onair_recorder::{
+    Completeness, Cut, Fragmenter, FragmenterSettings, Init, ObjectName, ObjectPath, Progressive, RecordingPlaylists,
+    Segment, Store,
+};
 
 use support::{Directory, assert_decodes, h264_frames, opus_frames, probe, vp9_frames};
 
@@ -110,6 +114,45 @@ fn a_recording_with_a_reconnect_keeps_its_length() {
     let durations = probe(&file, "duration");
     let seconds: Vec<f64> = durations.lines().map(|line| line.parse().unwrap()).collect();
     assert!(seconds.iter().all(|seconds| (10.97..11.05).contains(seconds)), "{durations}");
+}
+
+#[test]
+fn a_stored_recording_plays_straight_from_the_bucket() {
+    let directory = Directory::new("bucket");
+    let (video, audio) = (h264_frames(4), opus_frames(4));
+    let mut fragmenter = Fragmenter::new(SETTINGS, &[MediaKind::Video, MediaKind::Audio]);
+    push_all(&mut fragmenter, &video, &audio, 0);
+    fragmenter.discontinuity();
+    push_all(&mut fragmenter, &video, &audio, 6);
+    fragmenter.finish();
+    let mut stored = Stored::default();
+    stored.pull(&mut fragmenter);
+
+    let store = Store::open(&directory.url(), &BTreeMap::new()).unwrap();
+    let room = RoomName::parse("studio-1").unwrap();
+    let recording = RecordingId::parse("20261122T063000Z-7f3a9c").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let put = |name, bytes: Bytes| {
+        runtime.block_on(store.put(&ObjectPath::new(&room, &recording, name), bytes)).unwrap();
+    };
+    let mut playlists = RecordingPlaylists::new(SETTINGS.target_duration_s());
+    stored.inits.values().for_each(|init| put(ObjectName::init(init), init.bytes.clone()));
+    for segment in &stored.segments {
+        put(ObjectName::segment(segment), segment.bytes.clone());
+        let config = &stored.inits[&(segment.kind, segment.init)].config;
+        playlists.push(segment, config, chrono::DateTime::UNIX_EPOCH);
+    }
+    for kind in [MediaKind::Video, MediaKind::Audio] {
+        let playlist = playlists.media(kind, Completeness::Complete).unwrap().unwrap();
+        put(ObjectName::playlist(kind), playlist.into());
+    }
+    put(ObjectName::multivariant(), playlists.multivariant().unwrap().unwrap().into());
+
+    let playlist = directory.path().join("studio-1/20261122T063000Z-7f3a9c/index.m3u8");
+    assert_decodes(&playlist);
+    let packets = format!("opus\n{}\nh264\n{}\n", 2 * audio.len(), 2 * video.len());
+    // ffprobe tells the streams of a playlist twice: for the program, and for the whole.
+    assert_eq!(probe(&playlist, "codec_name,nb_read_packets"), packets.repeat(2));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onair_media::RoomGlob;
+use onair_media::{RoomGlob, RoomName};
 use onair_web::auth::{Right, is_b64token};
 use toml_edit::{Array, InlineTable, Item, Value};
 
@@ -126,6 +126,11 @@ pub(crate) struct TokenGrant {
 }
 
 impl TokenGrant {
+    /// Tells whether the token may publish to a room.
+    pub(crate) fn publishes(&self, room: &RoomName) -> bool {
+        self.can.iter().any(|right| matches!(right, Right::Publish | Right::Admin)) && self.rooms.matches(room)
+    }
+
     /// Reads the list of tokens.
     pub(crate) fn read_all(item: &Item) -> Result<Vec<Self>, Vec<Fault>> {
         tables(item, Self::read)

@@ -24,7 +24,7 @@ use onair_media::{RoomGlob, RoomName};
 use onair_web::auth::{Grant, Policy};
 use url::{Host, Url};
 
-pub(crate) use entries::{IceServer, TokenGrant};
+pub(crate) use entries::{IceLogin, IceServer, TokenGrant};
 pub(crate) use load::{Exposure, Flag, Sources};
 pub(crate) use network::CorsOrigins;
 pub(crate) use report::Report;
@@ -137,7 +137,6 @@ pub(crate) struct Auth {
 
 impl Auth {
     /// Builds what the web layer asks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for serve, which is not wired yet"))]
     pub(crate) fn policy(&self) -> Policy {
         match self.mode {
             AuthMode::None => Policy::Open,
@@ -198,7 +197,6 @@ impl Config {
     }
 
     /// Tells whether broadcasts of `room` are recorded.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for serve, which is not wired yet"))]
     pub(crate) fn records(&self, room: &RoomName) -> bool {
         let rules = self.rooms.iter().rev().filter(|rule| rule.rooms.matches(room));
         rules.filter_map(|rule| rule.record).next().unwrap_or(self.record.default)

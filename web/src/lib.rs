@@ -1,4 +1,14 @@
 //! HTTP of onair: it speaks requests and responses, and sees nothing of the inside but messages, strings and bytes.
 
 pub mod auth;
+mod guard;
+mod health;
+mod hls;
+pub mod ice_servers;
+mod pages;
 pub mod problem;
+mod recordings;
+mod rooms;
+pub mod server;
+mod signalling;
+pub mod state;

@@ -5,6 +5,8 @@
 
 mod cases;
 
+pub(crate) use self::cases::{ACCEPT_PATCH, ACCEPT_POST};
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! Routes datagrams of the one media port to sessions: by remote address, else by the STUN user fragment (RFC 8445 §7.3).
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::SocketAddr;
 
 use str0m::ice::StunMessage;
@@ -13,31 +14,61 @@ const MAX_ADDRESSES_PER_SESSION: usize = 16;
 pub struct Demux<S> {
     by_ufrag: HashMap<String, S>,
     by_address: HashMap<SocketAddr, S>,
+    known: HashMap<S, Known>,
 }
 
-impl<S: Clone + PartialEq> Demux<S> {
+/// What leads to one session.
+#[derive(Debug, Default)]
+struct Known {
+    ufrags: Vec<String>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl<S: Clone + Eq + Hash> Demux<S> {
     /// Creates an empty table.
     pub fn new() -> Self {
-        Self { by_ufrag: HashMap::new(), by_address: HashMap::new() }
+        Self { by_ufrag: HashMap::new(), by_address: HashMap::new(), known: HashMap::new() }
     }
 
-    /// Announces a session by the user fragment of our side.
+    /// Announces a session by the user fragment of our side; the fragments before an ICE restart are forgotten.
     pub fn register(&mut self, ufrag: String, session: S) {
+        let known = self.known.entry(session.clone()).or_default();
+        for old in known.ufrags.drain(..) {
+            self.by_ufrag.remove(&old);
+        }
+        known.ufrags.push(ufrag.clone());
         self.by_ufrag.insert(ufrag, session);
     }
 
     /// Forgets everything about a session.
     pub fn unregister(&mut self, session: &S) {
-        self.by_ufrag.retain(|_, other| other != session);
-        self.by_address.retain(|_, other| other != session);
+        let Some(known) = self.known.remove(session) else { return };
+        for ufrag in known.ufrags {
+            self.by_ufrag.remove(&ufrag);
+        }
+        for address in known.addresses {
+            if self.by_address.get(&address) == Some(session) {
+                self.by_address.remove(&address);
+            }
+        }
     }
 
     /// Confirms that an address belongs to a session, which checked the message integrity of what came from it.
+    ///
+    /// A session that takes more than a handful of addresses loses its oldest one.
     pub fn confirm(&mut self, address: SocketAddr, session: &S) {
-        let taken = self.by_address.values().filter(|other| *other == session).count();
-        if taken < MAX_ADDRESSES_PER_SESSION && self.by_ufrag.values().any(|other| other == session) {
-            self.by_address.insert(address, session.clone());
+        if self.by_address.get(&address) == Some(session) {
+            return;
         }
+        let Some(known) = self.known.get_mut(session) else { return };
+        if known.addresses.len() == MAX_ADDRESSES_PER_SESSION {
+            let oldest = known.addresses.remove(0);
+            if self.by_address.get(&oldest) == Some(session) {
+                self.by_address.remove(&oldest);
+            }
+        }
+        known.addresses.push(address);
+        self.by_address.insert(address, session.clone());
     }
 
     /// Finds the session of a datagram.
@@ -55,7 +86,7 @@ impl<S: Clone + PartialEq> Demux<S> {
 
     /// Returns how many sessions and addresses are known.
     pub fn len(&self) -> (usize, usize) {
-        (self.by_ufrag.len(), self.by_address.len())
+        (self.known.len(), self.by_address.len())
     }
 }
 
@@ -102,6 +133,17 @@ mod tests {
             demux.confirm(address(port), &7);
         }
         assert_eq!(demux.len(), (1, MAX_ADDRESSES_PER_SESSION));
+    }
+
+    #[test]
+    fn an_address_may_move_to_a_newer_session() {
+        let mut demux = Demux::new();
+        for (ufrag, session) in [("old", 1_u32), ("new", 2)] {
+            demux.register(ufrag.into(), session);
+            demux.confirm(address(1), &session);
+        }
+        demux.unregister(&1);
+        assert_eq!(demux.route(address(1), &[0x80; 20]), Some(&2));
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct Session {
     outputs: VecDeque<Output>,
     next_timeout: Instant,
     consent_at: Instant,
+    /// Why we are closing, once we are.
+    closing: Option<EndReason>,
     ended: bool,
     state: SessionState,
 }
@@ -172,6 +174,7 @@ impl Session {
             outputs: VecDeque::new(),
             next_timeout: now,
             consent_at: now,
+            closing: None,
             ended: false,
             state: SessionState {
                 role,
@@ -312,6 +315,7 @@ impl Session {
         if self.ended {
             return;
         }
+        self.closing = Some(reason);
         // An error here means that nothing was connected yet: there is nobody to say goodbye to.
         if self.rtc.close().is_ok() {
             self.drain(now);
@@ -409,7 +413,7 @@ impl Session {
             }
         }
         if !self.rtc.is_alive() {
-            self.end(EndReason::ClosedByPeer);
+            self.end(self.closing.unwrap_or(EndReason::ClosedByPeer));
         }
     }
 

@@ -10,6 +10,8 @@
 //! A rendition that has no media for a segment leaves that number out and comes back, at a boundary, with a
 //! discontinuity for both.
 
+#[cfg(test)]
+mod properties;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -186,8 +188,10 @@ impl Fragmenter {
             return;
         }
         self.track(kind).release();
-        while self.track(kind).next_time().is_some() {
-            self.place(kind);
+        while self.track_ref(kind).next_time().is_some()
+            && let Some(next) = self.next_kind(Drain::All)
+        {
+            self.place(next);
         }
         self.track(kind).joined = false;
     }
@@ -312,10 +316,16 @@ impl Fragmenter {
     }
 
     /// Takes out a track that has brought nothing for the whole segment, but saves its last frame into it.
+    ///
+    /// Frames are placed in order, so no more than that one can be older than the boundary at `time`. Where it needs
+    /// another configuration, it has no segment to go to and is dropped.
     fn give_up(&mut self, kind: MediaKind, time: i64) {
-        if self.track_ref(kind).newest_time().is_some_and(|newest| newest < time) {
-            self.track(kind).release();
-            while self.track_ref(kind).next_time().is_some_and(|next| next < time) {
+        let track = self.track_ref(kind);
+        if let Some(last) = track.newest().filter(|frame| to_grid(kind, frame.dts_ticks) < time) {
+            if track.changes_config(last) {
+                self.dropped_frames += self.track(kind).clear();
+            } else {
+                self.track(kind).release();
                 self.place(kind);
             }
         }

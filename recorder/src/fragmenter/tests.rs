@@ -178,6 +178,19 @@ fn pictures_that_return_after_a_long_pause_flag_both_renditions() {
 }
 
 #[test]
+fn a_last_picture_of_another_configuration_takes_no_number_from_the_sound() {
+    let mut fragmenter = both();
+    broadcast(&mut fragmenter, 0, 2, 1);
+    let CodecConfig::H264 { sps, pps, .. } = h264().as_ref().clone() else { unreachable!() };
+    let rotated = std::sync::Arc::new(CodecConfig::H264 { sps, pps, width: 720, height: 1280 });
+    fragmenter.push(Video, frame(&rotated, 2 * 90_000, true));
+    (100..1000).for_each(|n| fragmenter.push(Audio, frame(&opus(), n * AUDIO_FRAME, true)));
+    let pulled = pull(&mut fragmenter);
+    assert!(pulled.of(Audio).len() >= 3);
+    assert!(pulled.of(Audio).iter().zip(1..).all(|(segment, msn)| segment.msn == msn && !segment.discontinuity));
+}
+
+#[test]
 fn what_cannot_be_packaged_is_dropped_and_counted() {
     let mut fragmenter = Fragmenter::new(SETTINGS, &[Video]);
     let CodecConfig::H264 { pps, .. } = h264().as_ref().clone() else { unreachable!() };

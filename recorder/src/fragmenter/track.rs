@@ -144,9 +144,14 @@ impl Track {
         self.next_time().or_else(|| self.newest_time())
     }
 
+    /// Returns the newest frame, whose duration is not known yet.
+    pub(super) const fn newest(&self) -> Option<&Frame> {
+        self.held.as_ref()
+    }
+
     /// Returns the time of the newest frame, on the grid.
     pub(super) fn newest_time(&self) -> Option<i64> {
-        self.held.as_ref().map(|frame| to_grid(self.kind, frame.dts_ticks))
+        self.newest().map(|frame| to_grid(self.kind, frame.dts_ticks))
     }
 
     /// Tells whether any frame waits.

@@ -18,6 +18,30 @@ const READS_AT_ONCE: usize = 8;
 /// The largest manifest that is read: a hundred days of segments of both renditions.
 const MANIFEST_MAX_BYTES: u64 = 1 << 30;
 
+/// Says which recordings are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct RecordingQuery {
+    /// Of this room only.
+    pub room: Option<RoomName>,
+    /// Begun at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Begun before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// The most recordings; 0 counts as 1.
+    pub limit: usize,
+    /// The `next` of the page before; any text is taken as a place in the order.
+    pub cursor: Option<String>,
+}
+
+impl RecordingQuery {
+    /// Tells whether a recording is in the span of time, to the second: its id begins with its start.
+    fn covers(&self, recording: &RecordingId) -> bool {
+        let stamp = |at: DateTime<Utc>| at.format("%Y%m%dT%H%M%SZ").to_string();
+        let id = recording.as_str();
+        self.from.is_none_or(|from| id >= stamp(from).as_str()) && self.to.is_none_or(|to| id < stamp(to).as_str())
+    }
+}
+
 /// Holds one page of recordings, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListPage {
@@ -81,22 +105,17 @@ impl Store {
         Ok(rooms)
     }
 
-    /// Lists recordings of one room or of all, newest first, at most `limit` of them (0 counts as 1) from `cursor` on.
-    ///
-    /// `cursor` is the `next` of the page before; any text is taken as a place in the order. A recording whose
-    /// manifest is missing or cannot be read was never finished and is left out.
+    /// Lists recordings, newest first. One whose manifest is missing or cannot be read was never finished and is left
+    /// out.
     ///
     /// # Errors
     /// [`StoreError::Backend`].
-    pub async fn list_recordings(
-        &self,
-        room: Option<&RoomName>,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<ListPage, StoreError> {
-        let mut found = self.recordings(room).await?;
+    pub async fn list_recordings(&self, query: &RecordingQuery) -> Result<ListPage, StoreError> {
+        let RecordingQuery { limit, ref cursor, .. } = *query;
+        let mut found = self.recordings(query.room.as_ref()).await?;
         found.sort_by(|a, b| b.cmp(a));
-        found.retain(|place| cursor.is_none_or(|cursor| cursor_of(place).as_str() < cursor));
+        found.retain(|place| query.covers(&place.0));
+        found.retain(|place| cursor.as_deref().is_none_or(|cursor| cursor_of(place).as_str() < cursor));
 
         let mut manifests = stream::iter(&found)
             .map(|place| async move { (place, self.manifest(&place.1, &place.0).await) })

@@ -24,7 +24,7 @@ use onair_media::{RecordingId, RoomName};
 use sha2::{Digest, Sha256};
 
 pub use self::error::StoreError;
-pub use self::list::{ListPage, RecordingSummary};
+pub use self::list::{ListPage, RecordingQuery, RecordingSummary};
 use crate::manifest::hex;
 use crate::object::{ObjectName, ObjectPath};
 

@@ -115,7 +115,10 @@ fn recordings_are_listed_newest_first_and_paged() {
     run(async {
         let (_directory, stores) = stores("list");
         for store in stores {
-            assert_eq!(store.list_recordings(None, 10, None).await.unwrap().recordings, []);
+            assert_eq!(
+                store.list_recordings(&RecordingQuery { limit: 10, ..Default::default() }).await.unwrap().recordings,
+                []
+            );
             let ids: Vec<String> = (1..=5).map(|day| format!("2026110{day}T000000Z-00000{day}")).collect();
             for (index, id) in ids.iter().enumerate() {
                 put_manifest(&store, if index % 2 == 0 { "a" } else { "b" }, id).await;
@@ -127,7 +130,8 @@ fn recordings_are_listed_newest_first_and_paged() {
             assert_eq!(store.list_rooms().await.unwrap().iter().map(RoomName::as_str).collect::<Vec<_>>(), ["a", "b"]);
             let (mut seen, mut cursor, mut pages) = (Vec::new(), None, 0);
             loop {
-                let page = store.list_recordings(None, 2, cursor.as_deref()).await.unwrap();
+                let page =
+                    store.list_recordings(&RecordingQuery { limit: 2, cursor, ..Default::default() }).await.unwrap();
                 seen.extend(page.recordings.iter().map(|summary| summary.recording.to_string()));
                 pages += 1;
                 cursor = page.next;
@@ -137,11 +141,15 @@ fn recordings_are_listed_newest_first_and_paged() {
             }
             assert_eq!((seen, pages), (ids.iter().rev().cloned().collect(), 3));
             let room = RoomName::parse("b").unwrap();
-            let page = store.list_recordings(Some(&room), 2, None).await.unwrap();
+            let of_room = RecordingQuery { room: Some(room), limit: 2, ..Default::default() };
+            let page = store.list_recordings(&of_room).await.unwrap();
             assert_eq!((page.recordings.len(), page.next), (2, None));
             assert_eq!(page.recordings[0].objects, ["recording.mp4"]);
-            let nonsense = store.list_recordings(None, 2, Some("../..")).await.unwrap();
-            assert!(nonsense.recordings.is_empty());
+            let nonsense = RecordingQuery { limit: 2, cursor: Some("../..".into()), ..Default::default() };
+            assert!(store.list_recordings(&nonsense).await.unwrap().recordings.is_empty());
+            let day = |day: u32| DateTime::from_timestamp(1_793_491_200 + i64::from(day - 1) * 86_400, 0);
+            let some_days = RecordingQuery { from: day(2), to: day(4), limit: 10, ..Default::default() };
+            assert_eq!(store.list_recordings(&some_days).await.unwrap().recordings.len(), 2);
         }
     });
 }

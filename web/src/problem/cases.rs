@@ -8,9 +8,9 @@ use super::Problem;
 use crate::auth::Denied;
 
 /// What a client may POST here (W3C Linked Data Platform §7.1; RFC 9725 §4.2 has it on WHIP endpoints).
-const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+pub(crate) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// What a client may PATCH here (RFC 5789 §3.1).
-const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+pub(crate) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 /// Seconds after which a viewer should ask again: a publisher who reconnects needs about that.
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("2");
 /// Seconds after which a client should ask a busy server again.
@@ -93,6 +93,12 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "room_not_live", "Room is not live", detail).with(RETRY_AFTER, RETRY_SOON)
     }
 
+    /// 404: the broadcast has no playlist yet, or none at all.
+    pub fn hls_not_ready(room: &RoomName) -> Self {
+        let detail = format!("{room} has no HLS at the moment; /api/rooms/{room} says why");
+        Self::new(StatusCode::NOT_FOUND, "hls_not_ready", "HLS is not ready", detail).with(RETRY_AFTER, RETRY_SOON)
+    }
+
     /// 409: somebody else publishes to the room.
     pub fn room_has_publisher(room: &RoomName) -> Self {
         let detail = format!("{room} already has a publisher");
@@ -126,6 +132,12 @@ impl Problem {
     pub fn recording_not_found() -> Self {
         let detail = "there is no such recording in this room";
         Self::new(StatusCode::NOT_FOUND, "recording_not_found", "Recording not found", detail)
+    }
+
+    /// 409: the recording is still being made.
+    pub fn recording_is_live() -> Self {
+        let detail = "the recording is still being made; end the broadcast first";
+        Self::new(StatusCode::CONFLICT, "recording_is_live", "Recording is live", detail)
     }
 
     /// 404: the recording, playlist or rendition has no such object.

@@ -1,0 +1,501 @@
+//! Turns a room's packets into HLS, and hands what it cut to the recorder.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::prelude::*;
+use bytes::Bytes;
+use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RecordingId, RoomName, SourceId};
+use onair_recorder::{Cut, Fragmenter, Window};
+use serde::Serialize;
+use tracing::{error, info, warn};
+
+use crate::observe::{Observe, observe, observed};
+use crate::recorder::{Record, Recorder, Recording, StopRecording};
+use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
+use crate::shared::Shared;
+
+/// How many batches may wait here: several seconds, for nothing of the packager's is to be lost to a busy moment.
+const MAILBOX_BATCHES: usize = 1024;
+
+/// How often gaps are looked after when no packet comes.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long a player counts as a viewer after it asked for a playlist.
+const HLS_VIEWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most HLS viewers that are told apart.
+const MAX_HLS_VIEWERS: usize = 10_000;
+
+/// How long the ended broadcast's playlists stay, for players that still have to see the end.
+pub const LINGER: Duration = Duration::from_secs(30);
+
+/// Announces a publisher session. *Reliable*, before its media.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SourceStarted {
+    /// The publisher session.
+    pub source: SourceId,
+    /// The tracks that it announced.
+    pub tracks: Vec<MediaKind>,
+}
+
+/// The publisher session is over; another may follow. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SourceEnded;
+
+/// Ends the broadcast; what is cut stays for a while. *Reliable*, and a second one changes only how long.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Finish {
+    /// How long the playlists stay.
+    pub linger: Duration,
+}
+
+/// The recording is stored, or given up. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RecordingDone;
+
+/// Asks what a page shows of HLS and recording. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "PackagerStatus")]
+pub struct Status;
+
+/// Asks for an HLS object. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Bytes>")]
+pub struct GetHls {
+    /// What is wanted.
+    pub object: HlsObject,
+    /// Tells viewers apart, without saying who they are.
+    pub viewer: u64,
+}
+
+/// Names an object of the live HLS tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HlsObject {
+    /// `index.m3u8`
+    Multivariant,
+    /// `video/index.m3u8` of a broadcast.
+    Playlist(RecordingId, MediaKind),
+    /// `video/init-1.mp4` or `video/000001.m4s` of a broadcast.
+    Media(RecordingId, MediaKind, String),
+}
+
+/// Says whether something is there, and if not, why.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PackagerStatus {
+    /// HLS.
+    pub hls: HlsStatus,
+    /// The recording.
+    pub recording: RecordingStatus,
+    /// Width and height of the video in pixels.
+    pub dimensions: Option<(u32, u32)>,
+    /// Players that asked for a playlist lately.
+    pub hls_viewers: usize,
+}
+
+/// Says whether HLS can be had.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct HlsStatus {
+    /// `starting`, `ready`, `ended` or `unavailable`.
+    pub state: HlsState,
+    /// Why it is unavailable.
+    pub reason: Option<String>,
+}
+
+/// See [`HlsStatus`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HlsState {
+    /// Nothing is published.
+    #[default]
+    Off,
+    /// The first segment is not complete yet.
+    Starting,
+    /// Playlists can be had.
+    Ready,
+    /// The broadcast is over.
+    Ended,
+    /// This broadcast has no HLS.
+    Unavailable,
+}
+
+/// Says what becomes of the recording.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RecordingStatus {
+    /// `off`, `recording`, `finishing`, `stored` or `unavailable`.
+    pub state: RecordingState,
+    /// The recording.
+    pub recording: Option<String>,
+    /// Why there is none.
+    pub reason: Option<String>,
+}
+
+/// See [`RecordingStatus`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingState {
+    /// Nothing is recorded.
+    #[default]
+    Off,
+    /// Segments go to the store.
+    Recording,
+    /// The broadcast is over, and the rest is being stored.
+    Finishing,
+    /// Everything is stored.
+    Stored,
+    /// This broadcast cannot be recorded.
+    Unavailable,
+}
+
+/// Owns the packaging of one broadcast.
+#[derive(Debug)]
+pub struct Packager {
+    name: RoomName,
+    shared: Arc<Shared>,
+    room: Addr<Room>,
+    source: Option<SourceId>,
+    depacketizer: Option<Depacketizer>,
+    fragmenter: Option<Fragmenter>,
+    window: Window,
+    broadcast: Option<Broadcast>,
+    recorder: Option<Addr<Recorder>>,
+    video: Option<Arc<CodecConfig>>,
+    unavailable: Option<String>,
+    phase: Phase,
+    viewers: HashMap<u64, Instant>,
+    counts: Counts,
+}
+
+/// When and under which name the broadcast began: with its first publisher session.
+#[derive(Debug, Clone)]
+struct Broadcast {
+    origin: Instant,
+    recording: Recording,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Live,
+    /// `stored`: whether the recorder is done.
+    Ended {
+        stored: bool,
+        lingered: bool,
+    },
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Counts {
+    packets: u64,
+    frames: u64,
+    lost_packets: u64,
+    clock_jumps: u64,
+    parts: u64,
+    segments: u64,
+    /// Cuts that the recorder's full mailbox refused: the recording has a gap there.
+    dropped_cuts: u64,
+}
+
+impl Packager {
+    /// Creates the packager of a broadcast that is about to begin.
+    pub fn new(name: RoomName, shared: Arc<Shared>, room: Addr<Room>) -> Self {
+        let window = Window::new(shared.hls.window);
+        Self {
+            name,
+            shared,
+            room,
+            source: None,
+            depacketizer: None,
+            fragmenter: None,
+            window,
+            broadcast: None,
+            recorder: None,
+            video: None,
+            unavailable: None,
+            phase: Phase::Live,
+            viewers: HashMap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Moves everything that is ready from packets to frames to cuts to their readers.
+    fn pump(&mut self, ctx: &Context<Self>) {
+        let now = Instant::now();
+        while let Some(event) = self.depacketizer.as_mut().and_then(|depacketizer| depacketizer.pull(now)) {
+            self.note(event);
+        }
+        while let Some(cut) = self.fragmenter.as_mut().and_then(Fragmenter::pull) {
+            self.announce(cut, ctx);
+        }
+    }
+
+    fn note(&mut self, event: Depacketized) {
+        match event {
+            Depacketized::Frame(kind, frame) => {
+                self.counts.frames += 1;
+                if kind == MediaKind::Video
+                    && self.video.as_ref().is_none_or(|video| !Arc::ptr_eq(video, &frame.config))
+                {
+                    self.video = Some(Arc::clone(&frame.config));
+                }
+                if let Some(fragmenter) = &mut self.fragmenter {
+                    fragmenter.push(kind, frame);
+                }
+            }
+            Depacketized::Lost { kind, packets } => {
+                self.counts.lost_packets += packets;
+                warn!(room = %self.name, ?kind, packets, "packets lost beyond repair");
+            }
+            Depacketized::ClockJump { kind, by_ms } => {
+                self.counts.clock_jumps += 1;
+                warn!(room = %self.name, ?kind, by_ms, "the publisher's clock jumped");
+            }
+            Depacketized::KeyframeWanted => self.room.do_send(RequestKeyframe),
+        }
+    }
+
+    fn announce(&mut self, cut: Cut, ctx: &Context<Self>) {
+        let Some(Broadcast { recording, .. }) = self.broadcast.clone() else { return };
+        self.window.push(&cut, recording.epoch);
+        match &cut {
+            Cut::KeyframeWanted => return self.room.do_send(RequestKeyframe),
+            Cut::Part(_) => self.counts.parts += 1,
+            Cut::Segment(_) => self.counts.segments += 1,
+            Cut::Init(_) => self.start_recording(recording, ctx),
+        }
+        if let Some(recorder) = &self.recorder
+            && recorder.try_send(Record(cut)).is_err()
+        {
+            self.counts.dropped_cuts += 1;
+            warn!(room = %self.name, "the recorder is too slow, the recording has a gap");
+        }
+    }
+
+    /// Starts the recorder with the first thing there is to record.
+    fn start_recording(&mut self, recording: Recording, ctx: &Context<Self>) {
+        if self.recorder.is_some() || !(self.shared.record.is_recorded)(&self.name) {
+            return;
+        }
+        info!(room = %self.name, recording = %recording.id, "recording");
+        let recorder = Recorder::new(recording, Arc::clone(&self.shared), ctx.address().recipient());
+        self.recorder = Some(recorder.start());
+    }
+
+    /// VP8 has no place in HLS, so there is nothing to do for this source.
+    fn refuse(&mut self, codec: onair_media::Codec) {
+        let reason =
+            format!("{codec:?} can be watched over WebRTC only: publish H.264, VP9 or AV1 for HLS and recordings");
+        warn!(room = %self.name, reason, "not packaged");
+        self.unavailable = Some(reason);
+        self.depacketizer = None;
+    }
+
+    fn finish(&mut self) {
+        if let Some(depacketizer) = &mut self.depacketizer {
+            depacketizer.flush();
+        }
+    }
+
+    fn stop_when_done(&self, ctx: &mut Context<Self>) {
+        if self.phase == (Phase::Ended { stored: true, lingered: true }) {
+            self.room.do_send(PackagerDone(ctx.address()));
+            ctx.stop();
+        }
+    }
+
+    fn hls_status(&self) -> HlsStatus {
+        let state = match (&self.unavailable, self.phase) {
+            (Some(_), _) => HlsState::Unavailable,
+            (None, Phase::Ended { .. }) => HlsState::Ended,
+            (None, Phase::Live) if self.multivariant().is_some() => HlsState::Ready,
+            (None, Phase::Live) => HlsState::Starting,
+        };
+        HlsStatus { state, reason: self.unavailable.clone() }
+    }
+
+    fn recording_status(&self) -> RecordingStatus {
+        let state = match (&self.recorder, &self.unavailable, self.phase) {
+            (Some(_), _, Phase::Live) => RecordingState::Recording,
+            (Some(_), _, Phase::Ended { stored: false, .. }) => RecordingState::Finishing,
+            (Some(_), _, Phase::Ended { stored: true, .. }) => RecordingState::Stored,
+            (None, Some(_), _) => RecordingState::Unavailable,
+            (None, None, _) => RecordingState::Off,
+        };
+        let recording = self.recorder.as_ref().and(self.broadcast.as_ref());
+        let reason = self.unavailable.clone().filter(|_| recording.is_none());
+        RecordingStatus { state, recording: recording.map(|broadcast| broadcast.recording.id.to_string()), reason }
+    }
+
+    /// The multivariant playlist; what it leads to lies below the id of the broadcast.
+    fn multivariant(&self) -> Option<String> {
+        let broadcast = self.broadcast.as_ref()?;
+        match self.window.multivariant(&format!("{}/", broadcast.recording.id)) {
+            Ok(playlist) => playlist,
+            Err(error) => {
+                error!(room = %self.name, %error, "no multivariant playlist");
+                None
+            }
+        }
+    }
+
+    fn is_broadcast(&self, id: &RecordingId) -> bool {
+        self.broadcast.as_ref().is_some_and(|broadcast| broadcast.recording.id == *id)
+    }
+
+    fn count_viewer(&mut self, viewer: u64, now: Instant) {
+        self.viewers.retain(|_, seen| now.saturating_duration_since(*seen) < HLS_VIEWER_TIMEOUT);
+        if self.viewers.len() < MAX_HLS_VIEWERS || self.viewers.contains_key(&viewer) {
+            self.viewers.insert(viewer, now);
+        }
+    }
+}
+
+impl Actor for Packager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_BATCHES);
+        ctx.run_interval(TICK, |packager, ctx| packager.pump(ctx));
+    }
+}
+
+impl Handler<SourceStarted> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, started: SourceStarted, _: &mut Self::Context) {
+        let name = &self.name;
+        let broadcast = self.broadcast.get_or_insert_with(|| Broadcast {
+            origin: Instant::now(),
+            recording: Recording::new(name.clone(), SystemTime::now().into()),
+        });
+        let origin = broadcast.origin;
+        self.source = Some(started.source);
+        self.unavailable = None;
+        self.depacketizer = Some(Depacketizer::new(origin));
+        match &mut self.fragmenter {
+            Some(fragmenter) => {
+                fragmenter.discontinuity();
+                fragmenter.set_tracks(&started.tracks);
+            }
+            None => self.fragmenter = Some(Fragmenter::new(self.shared.hls.cut, &started.tracks)),
+        }
+    }
+}
+
+impl Handler<Media> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, media: Media, ctx: &mut Self::Context) {
+        if self.source != Some(media.batch.source) {
+            return;
+        }
+        self.counts.packets += media.batch.packets.len() as u64;
+        for packet in &media.batch.packets {
+            if !packet.codec.is_packageable() && self.unavailable.is_none() {
+                self.refuse(packet.codec);
+            }
+            if let Some(depacketizer) = &mut self.depacketizer {
+                depacketizer.push(packet);
+            }
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<SourceEnded> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, _: SourceEnded, ctx: &mut Self::Context) {
+        self.finish();
+        self.pump(ctx);
+        self.depacketizer = None;
+        self.source = None;
+    }
+}
+
+impl Handler<Finish> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, finish: Finish, ctx: &mut Self::Context) {
+        if self.phase == Phase::Live {
+            self.finish();
+            self.pump(ctx);
+            if let Some(fragmenter) = &mut self.fragmenter {
+                fragmenter.finish();
+            }
+            self.pump(ctx);
+            self.window.end();
+            self.phase = Phase::Ended { stored: self.recorder.is_none(), lingered: false };
+            if let Some(recorder) = &self.recorder {
+                recorder.do_send(StopRecording);
+            }
+        }
+        ctx.run_later(finish.linger, |packager, ctx| {
+            if let Phase::Ended { lingered, .. } = &mut packager.phase {
+                *lingered = true;
+            }
+            packager.stop_when_done(ctx);
+        });
+    }
+}
+
+impl Handler<RecordingDone> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, _: RecordingDone, ctx: &mut Self::Context) {
+        if let Phase::Ended { stored, .. } = &mut self.phase {
+            *stored = true;
+        }
+        self.stop_when_done(ctx);
+    }
+}
+
+impl Handler<GetHls> for Packager {
+    type Result = Option<Bytes>;
+
+    fn handle(&mut self, get: GetHls, _: &mut Self::Context) -> Self::Result {
+        match get.object {
+            HlsObject::Multivariant => self.multivariant().map(Bytes::from),
+            HlsObject::Playlist(broadcast, kind) if self.is_broadcast(&broadcast) => {
+                self.count_viewer(get.viewer, Instant::now());
+                self.window.media_playlist(kind).map(Bytes::from)
+            }
+            HlsObject::Media(broadcast, kind, name) if self.is_broadcast(&broadcast) => self.window.object(kind, &name),
+            HlsObject::Playlist(..) | HlsObject::Media(..) => None,
+        }
+    }
+}
+
+impl Handler<Status> for Packager {
+    type Result = MessageResult<Status>;
+
+    fn handle(&mut self, _: Status, _: &mut Self::Context) -> Self::Result {
+        MessageResult(PackagerStatus {
+            hls: self.hls_status(),
+            recording: self.recording_status(),
+            dimensions: self.video.as_ref().and_then(|config| config.dimensions()),
+            hls_viewers: self.viewers.len(),
+        })
+    }
+}
+
+impl Handler<Observe> for Packager {
+    type Result = ResponseFuture<serde_json::Value>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        let mut state = observed(&self.counts);
+        let recorder = self.recorder.clone().map(Addr::recipient);
+        state["codec"] = self.video.as_ref().map(|config| config.rfc6381()).into();
+        Box::pin(async move {
+            state["recorder"] = match recorder {
+                Some(recorder) => observe(&recorder).await,
+                None => serde_json::Value::Null,
+            };
+            state
+        })
+    }
+}

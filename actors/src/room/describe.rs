@@ -1,0 +1,176 @@
+//! What people and pages may know of a room.
+
+use std::time::{Instant, SystemTime};
+
+use actix::prelude::*;
+use chrono::{DateTime, SecondsFormat, Utc};
+use onair_media::{MediaKind, RoomName};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Room, RoomState};
+use crate::core::meter::TrackFigures;
+use crate::core::offer::Role;
+use crate::observe::{observe, observe_all, observed};
+use crate::packager::{HlsStatus, PackagerStatus, RecordingStatus, Status};
+
+/// The most sessions whose state is shown one by one.
+const MAX_SESSIONS_SHOWN: usize = 50;
+
+/// Describes the room. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "RoomDescription")]
+pub struct Describe {
+    /// Whether the states of the actors are wanted too.
+    pub with_actors: bool,
+}
+
+/// Describes a room.
+#[derive(Debug, Serialize)]
+pub struct RoomDescription {
+    /// Its name.
+    pub room: RoomName,
+    /// What it shows.
+    pub state: RoomState,
+    /// When the broadcast began, RFC 3339.
+    pub live_since: Option<String>,
+    /// Who watches.
+    pub viewers: ViewerCounts,
+    /// What is published.
+    pub tracks: Vec<TrackDescription>,
+    /// Whether HLS can be had.
+    pub hls: HlsStatus,
+    /// What becomes of it.
+    pub recording: RecordingStatus,
+    /// The states of its actors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actors: Option<Value>,
+}
+
+/// Counts viewers by protocol.
+#[derive(Debug, Serialize)]
+pub struct ViewerCounts {
+    /// Over WebRTC.
+    pub whep: usize,
+    /// Who fetched a playlist in the last half minute.
+    pub hls: usize,
+}
+
+/// Describes a published track.
+#[derive(Debug, Serialize)]
+pub struct TrackDescription {
+    /// Rates and losses.
+    #[serde(flatten)]
+    pub figures: TrackFigures,
+    /// Width in pixels, once a keyframe was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels, once a keyframe was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Samples per second, for audio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<u32>,
+    /// Channels, for audio: RTP Opus is always announced as two (RFC 7587 §7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u8>,
+}
+
+impl TrackDescription {
+    fn new(figures: TrackFigures, dimensions: Option<(u32, u32)>) -> Self {
+        let is_audio = figures.kind == MediaKind::Audio;
+        let dimensions = dimensions.filter(|_| !is_audio);
+        Self {
+            width: dimensions.map(|(width, _)| width),
+            height: dimensions.map(|(_, height)| height),
+            sample_rate: is_audio.then(|| figures.codec.clock_rate_hz()),
+            channels: is_audio.then_some(2),
+            figures,
+        }
+    }
+}
+
+impl Handler<Describe> for Room {
+    type Result = ResponseFuture<RoomDescription>;
+
+    fn handle(&mut self, describe: Describe, _: &mut Self::Context) -> Self::Result {
+        let now = Instant::now();
+        let mut figures: Vec<_> = self.meters.values().map(|meter| meter.figures(now)).collect();
+        figures.sort_by_key(|figures| figures.kind);
+        let (room, state) = (self.name.clone(), self.state());
+        let live_since = self.live_since.map(rfc3339);
+        let whep = self.viewers();
+        let packager = self.packager.as_ref().or(self.finishing.last()).cloned();
+        let actors = describe.with_actors.then(|| self.observe_actors());
+        Box::pin(async move {
+            let status = match packager {
+                Some(packager) => packager.send(Status).await.unwrap_or_default(),
+                None => PackagerStatus::default(),
+            };
+            let tracks = figures.into_iter().map(|figures| TrackDescription::new(figures, status.dimensions)).collect();
+            let viewers = ViewerCounts { whep, hls: status.hls_viewers };
+            let actors = match actors {
+                Some(actors) => Some(actors.await),
+                None => None,
+            };
+            RoomDescription {
+                room,
+                state,
+                live_since,
+                viewers,
+                tracks,
+                hls: status.hls,
+                recording: status.recording,
+                actors,
+            }
+        })
+    }
+}
+
+impl Room {
+    fn state(&self) -> RoomState {
+        match (&self.publisher, self.live_since) {
+            (Some(publisher), _) if publisher.started => RoomState::Live,
+            (_, Some(_)) => RoomState::Reconnecting,
+            _ => RoomState::Idle,
+        }
+    }
+
+    fn viewers(&self) -> usize {
+        self.sessions.values().filter(|(role, _)| *role == Role::Viewer).count()
+    }
+
+    fn observe_actors(&self) -> impl Future<Output = Value> + use<> {
+        let (keyframes_requested, keyframes_asked_for) = self.throttle.counts();
+        let own = json!({
+            "readers": self.readers.len(),
+            "dropped_packets": self.readers.dropped_packets(),
+            "sessions": self.sessions.len(),
+            "keyframes_requested": keyframes_requested,
+            "keyframes_asked_for": keyframes_asked_for,
+            "finishing": self.finishing.len(),
+        });
+        let peers = self.sessions.values().take(MAX_SESSIONS_SHOWN).map(|(_, peer)| peer.clone().recipient()).collect();
+        let relay = self.relay.clone().map(Addr::recipient);
+        let packager = self.packager.as_ref().or(self.finishing.last()).cloned().map(Addr::recipient);
+        let (udp, uploader) = (self.shared.udp.clone().recipient(), self.shared.uploader.clone().recipient());
+        async move {
+            let relay = match relay {
+                Some(relay) => observe(&relay).await,
+                None => Value::Null,
+            };
+            let packager = match packager {
+                Some(packager) => observe(&packager).await,
+                None => Value::Null,
+            };
+            let peers: Vec<Value> = observe_all(peers).await;
+            let (udp, uploader) = (observe(&udp).await, observe(&uploader).await);
+            json!({ "room": own, "relay": relay, "peers": observed(&peers), "packager": packager, "udp": udp, "uploader": uploader })
+        }
+    }
+}
+
+/// Renders a moment as RFC 3339 in UTC with milliseconds.
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,94 @@
+//! What every room needs to know of its surroundings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use onair_media::RoomName;
+use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::core::session::Identity;
+use crate::udp::{MediaSocket, Udp};
+use crate::uploader::Uploader;
+
+/// Holds what all rooms share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Certificate and candidates.
+    pub identity: Arc<Identity>,
+    /// The media port's sending half.
+    pub socket: Arc<MediaSocket>,
+    /// The media port's receiving half.
+    pub udp: Addr<Udp>,
+    /// Where packagers and recorders run, away from the packets of viewers.
+    pub packaging: ArbiterHandle,
+    /// Everything that is stored goes through here.
+    pub uploader: Addr<Uploader>,
+    /// Where recordings end up.
+    pub store: Arc<Store>,
+    /// Where recordings wait until they are stored.
+    pub spool: Arc<Spool>,
+    /// How HLS is cut and kept.
+    pub hls: HlsSettings,
+    /// What is recorded.
+    pub record: RecordSettings,
+    /// How much is let in.
+    pub limits: Limits,
+}
+
+/// How HLS is cut and kept.
+#[derive(Debug, Clone)]
+pub struct HlsSettings {
+    /// Lengths of parts and segments.
+    pub cut: FragmenterSettings,
+    /// What stays in memory for viewers.
+    pub window: WindowSettings,
+}
+
+/// What is recorded.
+pub struct RecordSettings {
+    /// Decides for each room.
+    pub is_recorded: Box<dyn Fn(&RoomName) -> bool + Send + Sync>,
+    /// Whether an MP4 is made of each recording.
+    pub mp4: bool,
+    /// How long a publisher may be away before its broadcast ends.
+    pub reconnect: Duration,
+    /// Names this server in manifests, such as `onair 0.1.0`.
+    pub server: String,
+}
+
+impl std::fmt::Debug for RecordSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordSettings")
+            .field("mp4", &self.mp4)
+            .field("reconnect", &self.reconnect)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much is let in.
+#[derive(Debug)]
+pub struct Limits {
+    /// The most rooms.
+    pub max_rooms: usize,
+    sessions: Arc<Semaphore>,
+}
+
+/// The right to be one of the sessions; given back on drop.
+#[derive(Debug)]
+pub struct Seat {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Limits {
+    /// Sets the most rooms and the most sessions, publishers and viewers together.
+    pub fn new(max_rooms: usize, max_sessions: usize) -> Self {
+        Self { max_rooms, sessions: Arc::new(Semaphore::new(max_sessions.min(Semaphore::MAX_PERMITS))) }
+    }
+
+    /// Takes a seat, when there is one.
+    pub fn take_seat(&self) -> Option<Seat> {
+        Arc::clone(&self.sessions).try_acquire_owned().ok().map(|permit| Seat { _permit: permit })
+    }
+}

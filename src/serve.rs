@@ -1,0 +1,172 @@
+//! `onair serve`: the one place that knows all rooms of the house and puts them together.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use actix_web::web::Data;
+use onair_actors::core::session::Identity;
+use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
+use onair_actors::shared::{HlsSettings, Limits, RecordSettings, Shared};
+use onair_actors::udp::Udp;
+use onair_actors::uploader::Uploader;
+use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
+use onair_web::ice_servers::{IceServer, Login};
+use onair_web::server;
+use onair_web::state::AppState;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+use url::Url;
+
+use crate::config::{self, Config, CorsOrigins, IceLogin};
+use crate::sockets::Sockets;
+use crate::tls;
+
+/// The most rooms at a time; a room without a publisher and viewers is let go.
+const MAX_ROOMS: usize = 10_000;
+
+/// How long recordings may take to reach the store at shutdown. What is left then stays in the spool.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where the actors run.
+struct Arbiters {
+    /// Packets: the port, sessions, rooms, relays.
+    media: Arbiter,
+    /// Frames and objects: packagers, recorders, the uploader.
+    packaging: Arbiter,
+}
+
+/// Runs the server until a signal ends it. `started` hears where it can be reached.
+pub(crate) fn run(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn Error>> {
+    System::new().block_on(serve(config, started))
+}
+
+async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn Error>> {
+    let tls = config.http.tls.as_ref().map(tls::load).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let Sockets { http, media, candidates } = Sockets::bind(&config)?;
+    let address = http.local_addr()?;
+    let store = Arc::new(open_store(&config)?);
+    let spool = Arc::new(Spool::open(config.storage.spool.clone()).await?);
+    let arbiters = Arbiters { media: Arbiter::new(), packaging: Arbiter::new() };
+
+    let (uploads_to, uploads_from) = (Arc::clone(&store), Arc::clone(&spool));
+    let uploader =
+        Uploader::start_in_arbiter(&arbiters.packaging.handle(), |_| Uploader::new(uploads_to, uploads_from));
+    let port = Arc::clone(&media);
+    let udp = Udp::start_in_arbiter(&arbiters.media.handle(), |_| Udp::new(port));
+    let shared = Arc::new(Shared {
+        identity: Arc::new(Identity::new(candidates)?),
+        socket: media,
+        udp,
+        packaging: arbiters.packaging.handle(),
+        uploader,
+        store: Arc::clone(&store),
+        spool,
+        hls: hls_settings(&config),
+        record: record_settings(config.clone()),
+        limits: Limits::new(MAX_ROOMS, config.media.max_sessions as usize),
+    });
+    let rooms = RoomManager::start_in_arbiter(&arbiters.media.handle(), |_| RoomManager::new(shared));
+
+    let state = Data::new(AppState {
+        rooms: rooms.clone(),
+        store,
+        policy: config.auth.policy(),
+        ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
+        cors: cors(&config),
+    });
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let server = server::serve(http, tls, workers, state)?;
+    let handle = server.handle();
+    let serving = actix_rt::spawn(server);
+    let url = Url::parse(&format!("{scheme}://{address}/"))?;
+    say_ready(&url)?;
+    started(url);
+
+    ended().await?;
+    info!("shutting down: no new sessions, broadcasts end, recordings are stored");
+    end_broadcasts(&rooms).await;
+    handle.stop(true).await;
+    serving.await??;
+    arbiters.media.stop();
+    arbiters.packaging.stop();
+    Ok(())
+}
+
+/// Opens the store of the configuration.
+fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
+    let options = config.storage.options.iter();
+    let options = options.map(|(key, value)| (key.clone(), value.expose().to_owned())).collect();
+    Ok(Store::open(&config.storage.url, &options)?)
+}
+
+fn hls_settings(config: &Config) -> HlsSettings {
+    let cut = FragmenterSettings { segment_target: config.hls.segment, part_target: config.hls.part };
+    let window = WindowSettings {
+        window: config.hls.window,
+        target_duration_s: cut.target_duration_s(),
+        part_target: config.hls.part,
+    };
+    HlsSettings { cut, window }
+}
+
+fn record_settings(config: Config) -> RecordSettings {
+    RecordSettings {
+        mp4: config.record.mp4,
+        reconnect: config.record.reconnect,
+        server: concat!("onair ", env!("CARGO_PKG_VERSION")).into(),
+        is_recorded: Box::new(move |room| config.records(room)),
+    }
+}
+
+fn ice_server(server: &config::IceServer) -> IceServer {
+    let login = match &server.login {
+        IceLogin::None => Login::None,
+        IceLogin::Fixed { username, credential } => {
+            Login::Fixed { username: username.clone(), credential: credential.expose().into() }
+        }
+        IceLogin::Shared { secret, ttl } => Login::Shared { secret: secret.expose().into(), ttl: *ttl },
+    };
+    IceServer { urls: server.urls.clone(), login }
+}
+
+fn cors(config: &Config) -> Vec<String> {
+    match &config.http.cors {
+        CorsOrigins::Any => vec!["*".into()],
+        CorsOrigins::Only(origins) => origins.clone(),
+    }
+}
+
+/// Tells people, and scripts that wait for it, where to go. A closed standard output is no reason to stop serving.
+fn say_ready(url: &Url) -> io::Result<()> {
+    let mut out = io::stdout();
+    match writeln!(out, "onair is ready: {url}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for SIGTERM, SIGINT or Ctrl-C.
+async fn ended() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+/// Ends every broadcast and waits until its recording is stored, or until the deadline.
+async fn end_broadcasts(rooms: &Addr<RoomManager>) {
+    rooms.do_send(ShutdownAll);
+    let deadline = Instant::now() + SHUTDOWN_DEADLINE;
+    while Instant::now() < deadline {
+        if matches!(rooms.send(CountRooms).await, Ok(0) | Err(_)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    warn!(deadline_s = SHUTDOWN_DEADLINE.as_secs(), "some recordings are not stored yet, they stay in the spool");
+}

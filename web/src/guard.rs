@@ -1,0 +1,34 @@
+//! What a request claims to be, checked once: the room of its path and the right of its token.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::AUTHORIZATION;
+use onair_media::{RecordingId, RoomName};
+
+use crate::auth::{Denied, Right, bearer_token};
+use crate::problem::Problem;
+use crate::state::AppState;
+
+/// Parses the room of a path.
+pub(crate) fn room_name(segment: &str) -> Result<RoomName, Problem> {
+    RoomName::parse(segment).map_err(|_| Problem::invalid_room_name())
+}
+
+/// Parses the recording of a path; what cannot be one is not found.
+pub(crate) fn recording_id(segment: &str) -> Result<RecordingId, Problem> {
+    RecordingId::parse(segment).map_err(|_| Problem::recording_not_found())
+}
+
+/// Tells whether the request has a right, in a room or on the whole server.
+pub(crate) fn authorize(
+    request: &HttpRequest,
+    state: &AppState,
+    right: Right,
+    room: Option<&RoomName>,
+) -> Result<(), Problem> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    state.policy.check(header.and_then(bearer_token), right, room).map_err(|denied| match denied {
+        Denied::TokenRequired => Problem::token_required(),
+        Denied::TokenUnknown => Problem::token_unknown(),
+        Denied::Forbidden => Problem::forbidden(),
+    })
+}

@@ -1,0 +1,55 @@
+//! `/api/rooms`: what is on air, for pages and scripts.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::{self, StreamExt};
+use onair_actors::room::{Describe, RoomDescription};
+use onair_actors::room_manager::List;
+use serde::Serialize;
+
+use crate::auth::Right;
+use crate::guard::{authorize, room_name};
+use crate::problem::Problem;
+use crate::state::{AppState, ask};
+
+/// How many rooms are asked at a time for a list.
+const ASKED_AT_ONCE: usize = 64;
+
+#[derive(Debug, Serialize)]
+struct Rooms {
+    rooms: Vec<RoomDescription>,
+}
+
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    config.route("/api/rooms", web::get().to(list)).route("/api/rooms/{room}", web::get().to(describe));
+}
+
+/// Lists the rooms that the token may view.
+async fn list(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let handles = ask(&state.rooms, List).await?;
+    let described = stream::iter(handles).map(async |handle| ask(&handle.addr, Describe { with_actors: false }).await);
+    let described: Vec<_> = described.buffered(ASKED_AT_ONCE).collect().await;
+    // A room that ended meanwhile is left out.
+    let described = described.into_iter().filter_map(Result::ok);
+    let rooms: Vec<_> =
+        described.filter(|room| authorize(&request, &state, Right::View, Some(&room.room)).is_ok()).collect();
+    if rooms.is_empty() {
+        // Tells a page to ask for a token, where no token at all was brought.
+        authorize(&request, &state, Right::View, None).or_else(|problem| match problem.status().as_u16() {
+            401 => Err(problem),
+            _ => Ok(()),
+        })?;
+    }
+    Ok(HttpResponse::Ok().json(Rooms { rooms }))
+}
+
+/// Describes one room, its actors included.
+async fn describe(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let room = room_name(&path)?;
+    authorize(&request, &state, Right::View, Some(&room))?;
+    let handle = state.room(&room).await?;
+    Ok(HttpResponse::Ok().json(ask(&handle.addr, Describe { with_actors: true }).await?))
+}

@@ -1,0 +1,65 @@
+//! What every request handler needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::prelude::*;
+use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
+use onair_media::RoomName;
+use onair_recorder::store::Store;
+
+use crate::auth::Policy;
+use crate::ice_servers::IceServer;
+use crate::problem::Problem;
+
+/// How long a request waits for an actor: far more than any answer takes, far less than a client's patience.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Holds what the handlers of a server share.
+#[derive(Debug)]
+pub struct AppState {
+    /// The rooms.
+    pub rooms: Addr<RoomManager>,
+    /// Where recordings are.
+    pub store: Arc<Store>,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Handed to WHIP and WHEP clients.
+    pub ice_servers: Vec<IceServer>,
+    /// The origins that may use the server from a browser; `*` for any.
+    pub cors: Vec<String>,
+}
+
+impl AppState {
+    /// Finds a room.
+    ///
+    /// # Errors
+    /// 404 when there is none, 503 when the manager does not answer.
+    pub async fn room(&self, name: &RoomName) -> Result<RoomHandle, Problem> {
+        ask(&self.rooms, Find(name.clone())).await?.ok_or_else(|| Problem::room_not_found(name))
+    }
+
+    /// Finds a room or makes it.
+    ///
+    /// # Errors
+    /// 503 when the server is full or shuts down.
+    pub async fn room_or_new(&self, name: &RoomName) -> Result<RoomHandle, Problem> {
+        let room = ask(&self.rooms, FindOrCreate(name.clone())).await?;
+        room.ok_or_else(|| Problem::overloaded("the server shuts down or holds as many rooms as it may"))
+    }
+}
+
+/// Asks an actor, with a deadline.
+///
+/// # Errors
+/// 503 when it does not answer in time.
+pub async fn ask<A, M>(actor: &Addr<A>, message: M) -> Result<M::Result, Problem>
+where
+    A: Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    actor.send(message).timeout(PATIENCE).await.map_err(|_| Problem::unavailable())
+}
