@@ -34,7 +34,7 @@ test-ui: $(PAGES)
 	npm --prefix web/ui test
 
 test-rust: $(PAGES) $(VENV) media
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 test-browser: $(PAGES) $(BROWSER_MODULES) media
 	cargo test --workspace --locked --no-run

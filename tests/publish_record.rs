@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Server, alone, check_playable, decode_errors, finished_recording, publish, top_level_boxes};
+use crate::support::{Server, alone, check_playable, decode_errors, eventually, finished_recording, publish, top_level_boxes};
 
 /// Publishes a clip to its end and returns the directory of the finished recording, with its manifest.
 fn record(server: &Server, clip: &str) -> (PathBuf, Value) {
@@ -103,15 +103,20 @@ fn av1_and_opus_are_recorded() {
     assert!(manifest["tracks"][0]["codec"].as_str().is_some_and(|codec| codec.starts_with("av01.")), "{manifest}");
 }
 
-/// A publisher that comes back within `record.reconnect_s` goes on with its recording, and the manifest names the gap.
+/// A publisher that breaks off and comes back within `record.reconnect_s` goes on with its recording, and the manifest
+/// names the gap.
 #[test]
 fn a_reconnect_continues_the_recording() {
     let _alone = alone();
-    let server = Server::with(&["--set", "record.reconnect_s=10"]);
-    for _ in 0..2 {
-        let status = publish("h264-opus.mp4", &server.url("/whip/studio-1"), &[]).wait(Duration::from_secs(40));
-        assert_eq!(status.code(), Some(0));
-    }
+    let server = Server::with(&["--set", "record.reconnect_s=30"]);
+    let first = publish("h264-opus.mp4", &server.url("/whip/studio-1"), &["--loop"]);
+    server.wait_for_room("studio-1", "HLS is ready", |room| room["hls"]["state"] == "ready");
+    first.kill();
+    eventually("the server notices that nothing comes any more", Duration::from_secs(60), || {
+        server.json("/api/rooms/studio-1").filter(|room| room["state"] == "reconnecting")
+    });
+    let status = publish("h264-opus.mp4", &server.url("/whip/studio-1"), &[]).wait(Duration::from_secs(40));
+    assert_eq!(status.code(), Some(0));
     finished_recording(&server, "studio-1");
     let list = server.json("/api/recordings?room=studio-1").expect("a list");
     assert_eq!(list["recordings"].as_array().map(Vec::len), Some(1), "{list}");
