@@ -89,7 +89,7 @@ pub(crate) fn run(config: Config, clip: Option<PathBuf>) -> Result<(), Box<dyn E
     let room = RoomName::parse(ROOM).expect("a name of four letters");
     let token = config.auth.tokens.iter().find(|token| token.publishes(&room)).map(|token| token.token.clone());
     serve::run(config, |url| {
-        info!(watch = %url.join(&format!("watch/{ROOM}")).unwrap_or(url.clone()), "the test broadcast is on its way");
+        info!(watch = %url.join(&format!("watch/{ROOM}")).unwrap_or_else(|_| url.clone()), "the test broadcast is on its way");
         actix_rt::spawn(broadcast(clip, url, token));
     })
 }

@@ -125,8 +125,11 @@ impl Peer {
             match output {
                 Output::Transmit(to, datagram) => self.place.socket.send(to, &datagram),
                 Output::Packet(packet) => packets.push(packet),
-                Output::KeyframeWanted => self.place.room.do_send(RequestKeyframe),
-                Output::AddressConfirmed(address) => self.place.udp.do_send(Confirm { address, session: self.id }),
+                // What the network can cause without end goes through bounded mailboxes; it will be said again.
+                Output::KeyframeWanted => drop(self.place.room.try_send(RequestKeyframe)),
+                Output::AddressConfirmed(address) => {
+                    drop(self.place.udp.try_send(Confirm { address, session: self.id }));
+                }
                 Output::Connected => self.connected(ctx),
                 Output::Ended(reason) => self.ended(reason, ctx),
             }
@@ -147,7 +150,7 @@ impl Peer {
         }
     }
 
-    fn connected(&self, ctx: &mut Context<Self>) {
+    fn connected(&self, ctx: &Context<Self>) {
         info!(session = %self.id.short(), role = ?self.session.state().role, "peer connected");
         if let Duty::View(relay) = &self.duty {
             relay.do_send(Attach { session: self.id, to: ctx.address().recipient() });

@@ -65,8 +65,8 @@ pub struct Recorder {
     progressive: Progressive,
     /// The newest configuration of each rendition.
     configs: HashMap<MediaKind, Arc<CodecConfig>>,
-    /// Segments on their way to the store, oldest first.
-    pending: VecDeque<(ObjectName, Arc<Segment>, Arc<CodecConfig>)>,
+    /// Segments on their way to the store, oldest first, without their media: that is in the spool.
+    pending: VecDeque<(ObjectName, Segment, Arc<CodecConfig>)>,
     phase: Phase,
     failures: u64,
     last_error: Option<String>,
@@ -125,7 +125,7 @@ impl Recorder {
     }
 
     /// Writes an object to the spool, and from there to the store. No other message is handled before it is spooled.
-    fn spool_and_store(&mut self, name: ObjectName, bytes: Bytes, ctx: &mut Context<Self>) {
+    fn spool_and_store(&self, name: ObjectName, bytes: Bytes, ctx: &mut Context<Self>) {
         let (path, spool) = (self.path(name), Arc::clone(&self.shared.spool));
         let write = async move {
             let outcome = spool.write(&path, &bytes).await;
@@ -142,7 +142,7 @@ impl Recorder {
     }
 
     /// An object will never be in the store: what would name it must not.
-    fn lost(&mut self, name: &ObjectName, error: &str, ctx: &mut Context<Self>) {
+    fn lost(&mut self, name: &ObjectName, error: &str, ctx: &Context<Self>) {
         error!(recording = %self.recording.id, object = %name, error, "lost to the recording");
         self.failures += 1;
         self.last_error = Some(error.into());
@@ -166,7 +166,9 @@ impl Recorder {
 
     fn list(&mut self, segment: &Segment, config: &Arc<CodecConfig>, sha256: String, ctx: &Context<Self>) {
         if let Some((start_ms, duration_ms)) = self.manifest.gap_before(segment) {
-            self.manifest.add_gap(start_ms, duration_ms, GapReason::PublisherReconnect);
+            // Without a new publisher session, media was lost on the way here.
+            let reason = if segment.discontinuity { GapReason::PublisherReconnect } else { GapReason::Overload };
+            self.manifest.add_gap(start_ms, duration_ms, reason);
         }
         self.manifest.add_segment(segment, config, sha256);
         self.playlists.push(segment, config, self.recording.epoch);
@@ -201,7 +203,7 @@ impl Recorder {
 
     /// Takes the next step towards the end, when what it waits for has come. The uploader keeps the order within a
     /// recording, so that the manifest, put last, is stored last.
-    fn go_on(&mut self, ctx: &mut Context<Self>) {
+    fn go_on(&mut self, ctx: &Context<Self>) {
         if self.phase == Phase::Draining && self.pending.is_empty() {
             self.phase = Phase::Finishing;
             self.store_index(Completeness::Complete, ctx);
@@ -209,7 +211,7 @@ impl Recorder {
         }
     }
 
-    fn store_mp4(&mut self, ctx: &mut Context<Self>) {
+    fn store_mp4(&mut self, ctx: &Context<Self>) {
         if !self.shared.record.mp4 {
             return self.finish(ctx);
         }
@@ -270,7 +272,7 @@ impl Handler<Record> for Recorder {
                 let Some(config) = self.configs.get(&segment.kind).cloned() else { return };
                 let name = ObjectName::segment(&segment);
                 let bytes = segment.bytes.clone();
-                self.pending.push_back((name.clone(), segment, config));
+                self.pending.push_back((name.clone(), segment.without_media(), config));
                 self.spool_and_store(name, bytes, ctx);
             }
             Cut::Part(_) | Cut::KeyframeWanted => {}

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use onair_media::{MediaKind, PacketBatch, RoomName, SourceId};
-use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::core::fanout::Fanout;
@@ -23,8 +22,10 @@ use crate::shared::Shared;
 use crate::udp::Register;
 
 mod describe;
+mod messages;
 
-pub use describe::{Describe, RoomDescription, TrackDescription, ViewerCounts};
+pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, ViewerCounts};
+pub use messages::*;
 
 /// How many batches and other messages may wait here: well over a second of a publisher's batches.
 const MAILBOX_MESSAGES: usize = 512;
@@ -34,111 +35,6 @@ const VIEWER_GRACE: Duration = Duration::from_secs(30);
 
 /// The most packagers that may still be finishing earlier broadcasts of a room.
 const MAX_FINISHING: usize = 8;
-
-/// Packets of the room's publisher. *Lossy*: a full mailbox drops them, and `after_gap` says so afterwards.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Media {
-    /// The packets.
-    pub batch: Arc<PacketBatch>,
-    /// Whether packets before these were withheld.
-    pub after_gap: bool,
-}
-
-/// Asks for a keyframe; many become one. *At most once.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct RequestKeyframe;
-
-/// Takes a publisher in. Returns its session, or why not. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Admitted, AdmitError>")]
-pub struct Publish {
-    /// The checked offer.
-    pub offer: Offer,
-    /// Whether a present publisher is to be replaced.
-    pub takeover: bool,
-    /// Keeps the room.
-    pub lease: Lease,
-}
-
-/// Takes a viewer in. Returns its session, or why not. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Admitted, AdmitError>")]
-pub struct Subscribe {
-    /// The checked offer.
-    pub offer: Offer,
-    /// How long the viewer waits for a publisher; `None` for not at all.
-    pub wait: Option<Duration>,
-    /// Keeps the room.
-    pub lease: Lease,
-}
-
-/// A session that was just accepted.
-#[derive(Debug)]
-pub struct Admitted {
-    /// Its id, the secret part of its URL.
-    pub session: SessionId,
-    /// The SDP answer.
-    pub answer: String,
-    /// Names its ICE generation.
-    pub etag: ETag,
-}
-
-/// Says why a session was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum AdmitError {
-    /// The room has a publisher already.
-    #[error("the room has a publisher")]
-    HasPublisher,
-    /// Nobody publishes, and the viewer would not wait.
-    #[error("the room is not live")]
-    NotLive,
-    /// The offer was refused.
-    #[error(transparent)]
-    Offer(#[from] OfferError),
-    /// All seats are taken.
-    #[error("the server is full")]
-    Full,
-    /// The server shuts down.
-    #[error("the server shuts down")]
-    ShuttingDown,
-}
-
-/// Finds a session by its id and role. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Peer>>")]
-pub struct FindSession(pub SessionId, pub Role);
-
-/// Finds the packager of the present or the last broadcast. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Packager>>")]
-pub struct FindPackager;
-
-/// Tells that a session is over. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PeerEnded {
-    /// The session.
-    pub session: SessionId,
-    /// Why.
-    pub reason: EndReason,
-}
-
-/// Tells that a packager has nothing left to do. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PackagerDone(pub Addr<Packager>);
-
-/// Ends the broadcast and all sessions. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Shutdown;
-
-/// Ends the actor; only the manager sends it, when nobody holds the room. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Stop;
 
 /// Owns one room.
 #[derive(Debug)]
@@ -480,7 +376,7 @@ impl Handler<FindPackager> for Room {
     type Result = Option<Addr<Packager>>;
 
     fn handle(&mut self, _: FindPackager, _: &mut Self::Context) -> Self::Result {
-        self.packager.as_ref().or(self.finishing.last()).cloned()
+        self.packager.as_ref().or_else(|| self.finishing.last()).cloned()
     }
 }
 
@@ -529,16 +425,4 @@ impl Handler<Stop> for Room {
         }
         ctx.stop();
     }
-}
-
-/// Tells whether a room shows something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RoomState {
-    /// Nobody publishes.
-    Idle,
-    /// Media flows.
-    Live,
-    /// The publisher is gone and may come back.
-    Reconnecting,
 }

@@ -19,6 +19,9 @@ use crate::session_id::SessionId;
 /// The most datagrams that are taken from the socket before sessions get their turn.
 const RECEIVE_BATCH: usize = 64;
 
+/// How many messages of peers may wait here: one for each datagram of a few batches.
+const MAILBOX_MESSAGES: usize = 256;
+
 /// The largest datagram that is taken whole; WebRTC stays below 1,500 bytes.
 const DATAGRAM_MAX_BYTES: usize = 2048;
 
@@ -78,9 +81,12 @@ impl MediaSocket {
 pub struct Datagrams {
     /// When they left the socket.
     pub received_at: Instant,
-    /// Where each came from, and its bytes.
-    pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    /// In the order in which they came.
+    pub datagrams: Vec<Datagram>,
 }
+
+/// Where a datagram came from, and its bytes.
+pub type Datagram = (SocketAddr, Vec<u8>);
 
 /// Announces a session by the user fragment of our side. *Reliable.*
 #[derive(Debug, Message)]
@@ -161,6 +167,7 @@ impl Actor for Udp {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let receiver = self.socket.socket.try_clone().and_then(tokio::net::UdpSocket::from_std);
         match receiver {
             Ok(receiver) => {
@@ -197,7 +204,7 @@ fn batches(socket: tokio::net::UdpSocket) -> impl Stream<Item = Datagrams> {
 impl StreamHandler<Datagrams> for Udp {
     fn handle(&mut self, batch: Datagrams, _: &mut Self::Context) {
         self.received += batch.datagrams.len() as u64;
-        let mut by_session: Vec<(SessionId, Vec<(SocketAddr, Vec<u8>)>)> = Vec::new();
+        let mut by_session: Vec<(SessionId, Vec<Datagram>)> = Vec::new();
         for (source, datagram) in batch.datagrams {
             let Some(session) = self.demux.route(source, &datagram) else {
                 self.unplaced += 1;

@@ -14,12 +14,13 @@ use onair_media::{MediaKind, RecordingId, RoomName};
 use crate::auth::Right;
 use crate::guard::{authorize, room_name};
 use crate::problem::Problem;
+use crate::server::readable;
 use crate::state::{AppState, ask};
 
 pub(crate) const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    config.route("/hls/{room}/{object:.*}", web::get().to(get)).route("/hls/{room}/{object:.*}", web::head().to(get));
+    config.service(readable("/hls/{room}/{object:.*}").route(web::get().to(get)).route(web::head().to(get)));
 }
 
 async fn get(

@@ -10,14 +10,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use onair_media::{Codec, MediaKind, PacketBatch, RtpPacket, SenderReport};
 use serde::Serialize;
-use str0m::config::{CryptoProvider, DtlsCert};
-use str0m::format::Codec as Str0mCodec;
 use str0m::ice::StunMessage;
 use str0m::media::{KeyframeRequestKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, RtpWrite};
-use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcConfig, RtcError};
+use str0m::rtp::RtpWrite;
+use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcError};
 
+mod identity;
+
+pub use identity::{Identity, IdentityError};
+
+use self::identity::{config, known_codec};
 use super::forward::Forwarder;
 use super::offer::{IceFragment, Offer, OfferError, Role};
 
@@ -27,40 +30,6 @@ pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Packets that are written before one drain: str0m's send queue takes several (its own batch), and a bound keeps it
 /// short.
 const WRITES_PER_DRAIN: usize = 32;
-
-/// Packets that are kept for retransmission to a viewer: about 1.6 s of 720p at 2.5 Mbit/s.
-const RETRANSMISSION_PACKETS: usize = 512;
-
-/// Holds what all sessions of a process share.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    crypto: Arc<CryptoProvider>,
-    certificate: DtlsCert,
-    candidates: Vec<SocketAddr>,
-}
-
-impl Identity {
-    /// Creates one certificate for all sessions, which saves a key generation a join, and remembers the addresses
-    /// that every answer lists as candidates; the first of each IP version stands for the socket.
-    ///
-    /// # Errors
-    /// When the crypto provider cannot make a certificate.
-    pub fn new(candidates: Vec<SocketAddr>) -> Result<Self, IdentityError> {
-        let crypto = Arc::new(str0m::crypto::from_feature_flags());
-        let certificate = crypto.dtls_provider.generate_certificate().ok_or(IdentityError)?;
-        Ok(Self { crypto, certificate, candidates })
-    }
-
-    /// Returns the local address that packets from `source` are said to have reached.
-    fn destination_for(&self, source: SocketAddr) -> Option<SocketAddr> {
-        self.candidates.iter().copied().find(|candidate| candidate.is_ipv4() == source.is_ipv4())
-    }
-}
-
-/// Says that no DTLS certificate could be made.
-#[derive(Debug, thiserror::Error)]
-#[error("the crypto provider makes no DTLS certificate")]
-pub struct IdentityError;
 
 /// What a session asks its surroundings to do, in order.
 #[derive(Debug)]
@@ -478,48 +447,6 @@ impl Mids {
     }
 }
 
-/// The codecs in our order of preference: what HLS and recordings can carry comes before VP8.
-fn config(identity: &Identity, role: Role) -> RtcConfig {
-    RtcConfig::new()
-        .set_crypto_provider(Arc::clone(&identity.crypto))
-        .set_dtls_cert(identity.certificate.clone())
-        .set_rtp_mode(true)
-        .set_ice_lite(true)
-        .clear_codecs()
-        .enable_opus(true, false)
-        .enable_h264(true)
-        .enable_vp9(true)
-        .enable_av1(true)
-        .enable_vp8(true)
-        .set_extension_map(extensions(role))
-        .set_stats_interval((role == Role::Publisher).then_some(Duration::from_secs(2)))
-        .set_send_buffer_video(RETRANSMISSION_PACKETS)
-}
-
-/// The RTP header extensions of a role. Video orientation is left out, so that senders turn the picture themselves:
-/// neither HLS nor a recording could follow it.
-fn extensions(role: Role) -> ExtensionMap {
-    let mut map = ExtensionMap::empty();
-    map.set(2, Extension::AbsoluteSendTime);
-    map.set(4, Extension::RtpMid);
-    if role == Role::Publisher {
-        // The feedback on it is what a browser's bandwidth estimate grows by.
-        map.set(3, Extension::TransportSequenceNumber);
-    }
-    map
-}
-
-fn known_codec(codec: Str0mCodec) -> Option<Codec> {
-    match codec {
-        Str0mCodec::H264 => Some(Codec::H264),
-        Str0mCodec::Vp8 => Some(Codec::Vp8),
-        Str0mCodec::Vp9 => Some(Codec::Vp9),
-        Str0mCodec::Av1 => Some(Codec::Av1),
-        Str0mCodec::Opus => Some(Codec::Opus),
-        _ => None,
-    }
-}
-
 fn refusal(error: RtcError) -> OfferError {
     match error {
         RtcError::RemoteSdp(why) => OfferError::NotAcceptable(why),
@@ -531,3 +458,6 @@ fn is_binding_request(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(0..=3))
         && StunMessage::parse(datagram).is_ok_and(|message| message.is_binding_request())
 }
+
+#[cfg(test)]
+mod tests;
