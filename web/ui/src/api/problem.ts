@@ -63,6 +63,8 @@ export function describe(error: unknown): string {
   return sentence(error instanceof Error ? error.message : String(error));
 }
 
+/** The server's details are fragments in lower case. */
 function sentence(text: string): string {
-  return text === "" || /[.!?]$/.test(text) ? text : `${text}.`;
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return begun === "" || /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
