@@ -39,7 +39,8 @@ class PublishPage {
   #stream: MediaStream | undefined;
   #broadcast: Broadcast | undefined;
   #stopping: AbortController | undefined;
-  #liveSince_ms = 0;
+  /** When this broadcast first went live; a reconnection does not begin it anew. */
+  #liveSince_ms: number | undefined;
 
   constructor(room: string, view: View) {
     this.#room = room;
@@ -148,7 +149,8 @@ class PublishPage {
     keepAwake(stopping.signal);
     const broadcast = new Broadcast(this.#room, this.#stream, this.#form.value().maxBitrate_bps, {
       state: (state, sentence) => {
-        if (state === "live") this.#liveSince_ms = Date.now();
+        if (state === "live") this.#liveSince_ms ??= Date.now();
+        else this.#facts.show({});
         this.#status.show(state, sentence);
       },
       stats: (stats) => this.#facts.show(this.#measured(stats)),
@@ -169,6 +171,7 @@ class PublishPage {
     this.#stopping?.abort();
     this.#stopping = undefined;
     this.#broadcast = undefined;
+    this.#liveSince_ms = undefined;
     this.#goLive.hidden = false;
     this.#stop.hidden = true;
     this.#facts.show({});
@@ -221,7 +224,7 @@ class PublishPage {
   #measured(stats: StreamStats): Record<string, string> {
     const why: Record<string, string> = { cpu: "busy device", bandwidth: "slow network", other: "unknown cause" };
     return {
-      Time: format.clock(Date.now() - this.#liveSince_ms),
+      Time: format.clock(Date.now() - (this.#liveSince_ms ?? Date.now())),
       Bitrate: format.bitrate(stats.bitrate_bps),
       Picture: format.resolution(stats.width, stats.height),
       "Frame rate": format.frameRate(stats.frame_rate),
