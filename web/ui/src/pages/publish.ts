@@ -140,8 +140,7 @@ class PublishPage {
     if (this.#stopping) return;
     const stopping = new AbortController();
     this.#stopping = stopping;
-    this.#goLive.hidden = true;
-    this.#stop.hidden = false;
+    swap(this.#goLive, this.#stop);
     this.#status.show("connecting", "Opening camera and microphone…");
     if (!this.#stream && !(await this.#capture())) return this.#end("Not live.", "error");
     if (stopping.signal.aborted || !this.#stream) return;
@@ -172,8 +171,7 @@ class PublishPage {
     this.#stopping = undefined;
     this.#broadcast = undefined;
     this.#liveSince_ms = undefined;
-    this.#goLive.hidden = false;
-    this.#stop.hidden = true;
+    swap(this.#stop, this.#goLive);
     this.#facts.show({});
     if (wasLive) this.#status.show(state, sentence);
     if (this.#stream?.getVideoTracks().some((track) => track.readyState === "ended")) this.#release();
@@ -234,4 +232,12 @@ class PublishPage {
       "Held back by": stats.limitation ? (why[stats.limitation] ?? stats.limitation) : "nothing",
     };
   }
+}
+
+/** Puts one button in the other's place; the keyboard stays where it was. */
+function swap(leaving: HTMLElement, coming: HTMLElement): void {
+  const hadFocus = document.activeElement === leaving;
+  leaving.hidden = true;
+  coming.hidden = false;
+  if (hadFocus) coming.focus();
 }
