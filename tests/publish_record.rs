@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Server, alone, check_playable, decode_errors, eventually, finished_recording, publish, top_level_boxes};
+use crate::support::{
+    Server, alone, check_playable, decode_errors, eventually, finished_recording, publish, top_level_boxes,
+};
 
 /// Publishes a clip to its end and returns the directory of the finished recording, with its manifest.
 fn record(server: &Server, clip: &str) -> (PathBuf, Value) {
