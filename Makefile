@@ -24,9 +24,8 @@ run: setup-build $(PAGES) ## Build the pages and the server, and start it on htt
 	$(RELEASE) serve
 
 demo: setup-demo $(PAGES) ## The same with a test broadcast in the room "demo"
-	tests/media.sh demo
 	cargo build --release --locked
-	$(RELEASE) demo --clip target/demo/demo.mp4
+	$(RELEASE) demo
 
 test: setup-test test-ui test-rust test-browser ## Run every test: unit, property, integration, real clients, real browser
 

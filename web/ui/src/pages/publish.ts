@@ -1,16 +1,20 @@
 // The broadcaster's page: preview, settings, and one button that goes live.
 
 import { ApiError } from "../api/problem.ts";
+import { lookAtRoom } from "../api/room.ts";
 import * as format from "../format.ts";
-import { Broadcast } from "../publish/broadcast.ts";
+import { Broadcast, TakenOverError } from "../publish/broadcast.ts";
 import { capture, CaptureError, isCameraAllowed } from "../publish/capture.ts";
 import { settingsForm, type Change } from "../publish/settings.ts";
 import { keepAwake } from "../publish/wake_lock.ts";
 import type { StreamStats } from "../rtc/stats.ts";
+import { address } from "../ui/address.ts";
 import { button, copyButton, linkButton } from "../ui/button.ts";
 import { fill, h } from "../ui/dom.ts";
 import { facts } from "../ui/facts.ts";
 import { failure, notice } from "../ui/notice.ts";
+import { poll } from "../ui/poll.ts";
+import { roomFacts } from "../ui/room_facts.ts";
 import { statusLine } from "../ui/status.ts";
 import type { Page, View } from "../ui/view.ts";
 
@@ -27,6 +31,7 @@ class PublishPage {
   readonly #hint = h("div", { class: "overlay" }, h("p", {}, "Your picture appears here before anyone else sees it."));
   readonly #problem = h("div", {});
   readonly #facts = facts("Live statistics");
+  readonly #about;
   readonly #form;
   readonly #goLive = button("Go live", { icon: "broadcast", kind: "live" }, () => void this.#begin(false));
   readonly #stop = button("Stop", { icon: "stop" }, () => this.#end("The broadcast has ended."));
@@ -39,6 +44,7 @@ class PublishPage {
   constructor(room: string, view: View) {
     this.#room = room;
     this.#view = view;
+    this.#about = roomFacts(room);
     this.#form = settingsForm(view.query, (change) => void this.#change(change));
     this.#video.muted = true;
   }
@@ -52,6 +58,8 @@ class PublishPage {
     });
     this.#draw();
     void this.#prepare();
+    const { signal } = this.#view;
+    void poll(2000, signal, async () => this.#about.show(await lookAtRoom(this.#room, signal)));
   }
 
   #draw(): void {
@@ -76,12 +84,13 @@ class PublishPage {
         h(
           "div",
           { class: "side" },
+          this.#about.element,
           this.#form.element,
           h(
             "section",
             { class: "panel" },
             h("h2", {}, "Invite viewers"),
-            h("p", { class: "copy-line" }, h("code", {}, location.origin + watch)),
+            address(location.origin + watch),
             h("p", { class: "actions" }, copyButton("Copy link", () => location.origin + watch), open),
           ),
         ),
@@ -162,7 +171,7 @@ class PublishPage {
     this.#broadcast = undefined;
     this.#goLive.hidden = false;
     this.#stop.hidden = true;
-    this.#facts.show(Object.fromEntries(Object.keys(this.#measured(undefined)).map((name) => [name, undefined])));
+    this.#facts.show({});
     if (wasLive) this.#status.show(state, sentence);
     if (this.#stream?.getVideoTracks().some((track) => track.readyState === "ended")) this.#release();
   }
@@ -194,26 +203,32 @@ class PublishPage {
   }
 
   #show(error: unknown): void {
+    if (error instanceof TakenOverError) {
+      return this.#offerTakeOver("Your broadcast was taken over", "Somebody else went live in this room, and that ended your broadcast.", "Take it back");
+    }
     if (error instanceof ApiError && error.isTaken) {
-      const takeOver = button("Take over", { kind: "danger" }, () => void this.#begin(true));
-      const text = "Somebody else is broadcasting in this room. Taking over ends that broadcast; or choose another room.";
-      return fill(this.#problem, notice("The room is taken", true, h("p", {}, text), h("p", { class: "actions" }, takeOver, linkButton("Other rooms", {}, "/"))));
+      return this.#offerTakeOver("The room is taken", "Somebody else is broadcasting in this room. Taking over ends that broadcast; or choose another room.", "Take over");
     }
     if (error instanceof CaptureError) return fill(this.#problem, notice("No picture", true, h("p", {}, error.message)));
     fill(this.#problem, failure(error, () => void this.#begin(false)));
   }
 
-  #measured(stats: StreamStats | undefined): Record<string, string> {
-    const why: Record<string, string> = { cpu: "this device is busy", bandwidth: "the network is slow", other: "unknown cause" };
+  #offerTakeOver(title: string, text: string, label: string): void {
+    const takeOver = button(label, { kind: "danger" }, () => void this.#begin(true));
+    fill(this.#problem, notice(title, true, h("p", {}, text), h("p", { class: "actions" }, takeOver, linkButton("Other rooms", {}, "/"))));
+  }
+
+  #measured(stats: StreamStats): Record<string, string> {
+    const why: Record<string, string> = { cpu: "busy device", bandwidth: "slow network", other: "unknown cause" };
     return {
       Time: format.clock(Date.now() - this.#liveSince_ms),
-      Bitrate: format.bitrate(stats?.bitrate_bps),
-      Picture: format.resolution(stats?.width, stats?.height),
-      "Frame rate": format.frameRate(stats?.frame_rate),
-      "Round trip": format.millis(stats?.rtt_ms),
-      Loss: format.percent(stats?.loss),
-      Codecs: stats?.codecs.map(format.codecName).join(", ") || "–",
-      "Held back by": stats?.limitation ? (why[stats.limitation] ?? stats.limitation) : "nothing",
+      Bitrate: format.bitrate(stats.bitrate_bps),
+      Picture: format.resolution(stats.width, stats.height),
+      "Frame rate": format.frameRate(stats.frame_rate),
+      "Round trip": format.millis(stats.rtt_ms),
+      Loss: format.percent(stats.loss),
+      Codecs: stats.codecs.map(format.codecName).join(", ") || "–",
+      "Held back by": stats.limitation ? (why[stats.limitation] ?? stats.limitation) : "nothing",
     };
   }
 }

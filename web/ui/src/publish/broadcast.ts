@@ -2,7 +2,7 @@
 
 import { ApiError, describe } from "../api/problem.ts";
 import { backoffMs, sleep } from "../backoff.ts";
-import { RtcSession } from "../rtc/session.ts";
+import { EndedByServerError, RtcSession } from "../rtc/session.ts";
 import { publisherStats, type Counters, type StreamStats } from "../rtc/stats.ts";
 import type { PageState } from "../ui/status.ts";
 
@@ -14,6 +14,11 @@ export interface BroadcastHooks {
 
 const OPEN_MS = 15_000;
 const CONNECT_MS = 10_000;
+/** Somebody else went live in our place. */
+export class TakenOverError extends Error {
+  override readonly name = "TakenOverError";
+}
+
 /** Tries (about 35 s) in which "somebody broadcasts already" may be our own session that broke off. */
 const OWN_ECHO_TRIES = 6;
 
@@ -38,6 +43,7 @@ export class Broadcast {
   async run(mayTakeOver: boolean, signal: AbortSignal): Promise<void> {
     let failures = 0;
     let wasLive = false;
+    let wasEnded = false;
     this.#hooks.state("connecting", "Connecting…");
     while (!signal.aborted) {
       const session = this.#open(mayTakeOver && !wasLive);
@@ -47,11 +53,15 @@ export class Broadcast {
       try {
         await session.open(OPEN_MS);
         await session.connected(CONNECT_MS);
-        [failures, wasLive] = [0, true];
+        [failures, wasLive, wasEnded] = [0, true, false];
         this.#hooks.state("live", "You are live.");
         reason = await this.#measure(session, signal);
+        wasEnded = reason instanceof EndedByServerError;
       } catch (error) {
-        const isEcho = wasLive && error instanceof ApiError && error.isTaken && failures < OWN_ECHO_TRIES;
+        const isTaken = wasLive && error instanceof ApiError && error.isTaken;
+        // The server has let go of our session, so the one in the room is not ours.
+        if (isTaken && wasEnded && !signal.aborted) throw new TakenOverError("Somebody else has gone live in this room.");
+        const isEcho = isTaken && failures < OWN_ECHO_TRIES;
         if (error instanceof ApiError && !error.isPassing && !isEcho && !signal.aborted) throw error;
         reason = error;
       } finally {

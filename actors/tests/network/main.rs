@@ -1,0 +1,6 @@
+//! Sessions over a simulated bad network, on virtual time: one behaviour a file.
+
+mod support;
+
+mod publisher_repair;
+mod viewer_repair;
