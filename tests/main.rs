@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_media;
 mod config_cli;
 mod ffmpeg_whip;
+mod hls;
 mod publish_record;
 mod purity;
 mod recordings_api;

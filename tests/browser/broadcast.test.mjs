@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 
 import { eventually, launchBrowser, openPage, playback, rtpStats, screenshot, Server, untilState } from "./support.mjs";
 
-const server = new Server();
+// A goodbye ends a broadcast at once, however long a lost publisher would be waited for.
+const server = new Server(["record.reconnect_s=60"]);
 let browser;
 let publisher;
 
