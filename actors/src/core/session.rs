@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -137,7 +138,7 @@ impl Session {
                 rtc.add_local_candidate(candidate);
             }
         }
-        let answer = rtc.sdp_api().accept_offer(offer.to_str0m()?).map_err(refusal)?.to_sdp_string();
+        let answer = accept_offer(&mut rtc, &offer)?;
         let role = offer.role;
         let mut session = Self {
             rtc,
@@ -249,28 +250,24 @@ impl Session {
         self.next_timeout.min(self.consent_at + CONSENT_TIMEOUT)
     }
 
-    /// Adds trickled candidates, or restarts ICE when the credentials are new.
+    /// Restarts ICE when the credentials are new.
     ///
     /// Returns the fragment of our side after a restart, `None` after mere trickle.
     ///
     /// # Errors
     /// [`OfferError`] when str0m refuses the restart; the session goes on as it was (RFC 9725 §4.4.2).
     pub fn patch(&mut self, fragment: IceFragment, now: Instant) -> Result<Option<String>, OfferError> {
-        let answer = match fragment.creds {
+        match fragment.creds {
             Some(creds) if !self.offer.has_credentials(&creds) => {
                 let offer = self.offer.with_credentials(&creds);
-                self.rtc.sdp_api().accept_offer(offer.to_str0m()?).map_err(refusal)?;
+                accept_offer(&mut self.rtc, &offer)?;
                 self.offer = offer;
                 self.consent_at = now;
-                Some(self.local_fragment())
+                self.drive(now);
+                Ok(Some(self.local_fragment()))
             }
-            _ => None,
-        };
-        for candidate in fragment.candidates {
-            self.rtc.add_remote_candidate(candidate);
+            _ => Ok(None),
         }
-        self.drive(now);
-        Ok(answer)
     }
 
     /// Asks the publisher for a keyframe (PLI, RFC 4585 §6.3.1).
@@ -284,11 +281,11 @@ impl Session {
 
     /// Sends a publisher's packets to this viewer. `after_gap` says that packets before these were withheld.
     pub fn forward(&mut self, batch: &PacketBatch, after_gap: bool, now: Instant) {
+        if after_gap || !self.state.connected {
+            self.forwarder.skipped();
+        }
         if !self.state.connected {
             return;
-        }
-        if after_gap {
-            self.forwarder.skipped();
         }
         for packets in batch.packets.chunks(WRITES_PER_DRAIN) {
             for packet in packets {
@@ -296,8 +293,8 @@ impl Session {
             }
             self.drive(now);
         }
-        let has_video = batch.packets.iter().any(|packet| packet.codec.kind() == MediaKind::Video);
-        if has_video && self.mids.video.is_some() && self.forwarder.wants_keyframe(now) {
+        let is_shown = |packet: &RtpPacket| packet.codec.kind() == MediaKind::Video && self.carries(packet.codec);
+        if batch.packets.iter().any(is_shown) && self.forwarder.wants_keyframe(now) {
             self.outputs.push_back(Output::KeyframeWanted);
         }
     }
@@ -479,6 +476,15 @@ impl Mids {
             MediaKind::Video => self.video,
         }
     }
+}
+
+/// Negotiates. str0m asserts what it takes for granted of an offer, and an offer is anybody's text: what our own checks
+/// might still let through must not take the room down.
+fn accept_offer(rtc: &mut Rtc, offer: &Offer) -> Result<String, OfferError> {
+    let offer = offer.to_str0m()?;
+    let negotiated = catch_unwind(AssertUnwindSafe(|| rtc.sdp_api().accept_offer(offer)));
+    let answer = negotiated.map_err(|_| OfferError::Malformed("it contradicts itself".into()))?;
+    Ok(answer.map_err(refusal)?.to_sdp_string())
 }
 
 fn refusal(error: RtcError) -> OfferError {
