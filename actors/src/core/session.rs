@@ -88,6 +88,8 @@ pub struct Session {
     outputs: VecDeque<Output>,
     next_timeout: Instant,
     consent_at: Instant,
+    /// Whether DTLS is through; ICE may come and go after that.
+    is_secured: bool,
     /// Why we are closing, once we are.
     closing: Option<EndReason>,
     ended: bool,
@@ -151,6 +153,7 @@ impl Session {
             outputs: VecDeque::new(),
             next_timeout: now,
             consent_at: now,
+            is_secured: false,
             closing: None,
             ended: false,
             state: SessionState {
@@ -409,13 +412,15 @@ impl Session {
     fn note(&mut self, event: Event) {
         match event {
             Event::Connected => {
+                self.is_secured = true;
                 self.state.connected = true;
                 self.outputs.push_back(Output::Connected);
             }
             Event::RtpPacket(packet) => self.note_packet(packet),
             Event::KeyframeRequest(_) => self.outputs.push_back(Output::KeyframeWanted),
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.state.connected = false,
-            Event::IceConnectionStateChange(state) if state.is_connected() => self.state.connected = true,
+            // Before DTLS is through, str0m would keep what is written until it is, however long that takes.
+            Event::IceConnectionStateChange(state) if state.is_connected() => self.state.connected = self.is_secured,
             Event::PeerStats(stats) => self.state.rtt_ms = stats.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
             Event::MediaIngressStats(stats) => self.state.loss = stats.loss,
             _ => {}

@@ -4,5 +4,8 @@ mod support;
 
 mod burst;
 mod consent;
+mod hostile;
 mod publisher_repair;
+mod restart;
+mod roll_over;
 mod viewer_repair;

@@ -66,10 +66,15 @@ impl Stage {
     /// Adds a viewer and connects it. Returns its index.
     pub(crate) fn view(&mut self, conditions: Conditions) -> usize {
         let index = self.viewers.len();
-        let pair = Pair::new(Role::Viewer, 100 + index as u8, self.seed, conditions, self.now);
-        self.viewers.push(Viewer { pair, packaging: Packaging::new(self.now), packaged: 0 });
+        self.join(conditions);
         self.run_until(|stage| stage.viewers[index].pair.is_connected());
         index
+    }
+
+    /// Adds a viewer who has yet to connect.
+    pub(crate) fn join(&mut self, conditions: Conditions) {
+        let pair = Pair::new(Role::Viewer, 100 + self.viewers.len() as u8, self.seed, conditions, self.now);
+        self.viewers.push(Viewer { pair, packaging: Packaging::new(self.now), packaged: 0 });
     }
 
     /// Lets that much time pass.
