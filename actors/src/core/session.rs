@@ -31,6 +31,10 @@ pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// short.
 const WRITES_PER_DRAIN: usize = 32;
 
+/// A step back of the sequence number wider than this is a sender that numbers anew, and no late packet: str0m takes
+/// none that is more than 100 late.
+const LATE_PACKETS_MAX: u64 = 1000;
+
 /// What a session asks its surroundings to do, in order.
 #[derive(Debug)]
 pub enum Output {
@@ -78,6 +82,8 @@ pub struct Session {
     /// The codec of each RTP payload type, as negotiated.
     codecs: Vec<(Pt, Codec)>,
     forwarder: Forwarder,
+    /// The highest sequence number of the publisher's video so far.
+    newest_video: Option<u64>,
     outputs: VecDeque<Output>,
     next_timeout: Instant,
     consent_at: Instant,
@@ -140,6 +146,7 @@ impl Session {
             mids: Mids::default(),
             codecs: Vec::new(),
             forwarder: Forwarder::new(seed),
+            newest_video: None,
             outputs: VecDeque::new(),
             next_timeout: now,
             consent_at: now,
@@ -204,12 +211,28 @@ impl Session {
             self.state.refused_datagrams += 1;
             return;
         }
-        if is_binding_request(datagram) {
+        if self.is_check(datagram) {
             self.consent_at = self.consent_at.max(received_at);
             self.outputs.push_back(Output::AddressConfirmed(source));
         }
         let handled = self.rtc.handle_input(input);
         self.settle(handled, received_at);
+    }
+
+    /// Tells whether this is a connectivity check by somebody who knows our password.
+    ///
+    /// str0m checks that as well, but accepts whatever comes from the peer's address without saying how it judged, and
+    /// an address is easily forged.
+    fn is_check(&mut self, datagram: &[u8]) -> bool {
+        // RFC 7983: the first byte tells STUN (0..=3) from DTLS and SRTP.
+        if !matches!(datagram.first(), Some(0..=3)) {
+            return false;
+        }
+        let Ok(message) = StunMessage::parse(datagram) else { return false };
+        let ours = self.rtc.direct_api().local_ice_credentials();
+        let is_to_us = message.split_username().is_some_and(|(local, _)| local == ours.ufrag);
+        let sha1_hmac = |key: &[u8], parts: &[&[u8]]| self.identity.crypto.sha1_hmac_provider.sha1_hmac(key, parts);
+        message.is_binding_request() && is_to_us && message.verify(ours.pass.as_bytes(), sha1_hmac)
     }
 
     /// Lets time pass; to be called at [`next_timeout`](Self::next_timeout) at the latest.
@@ -412,16 +435,27 @@ impl Session {
             ntp: info.ntp_time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             rtp_timestamp: info.rtp_time.numer() as u32,
         });
+        let is_late = codec.kind() == MediaKind::Video && self.is_late(*packet.seq_no);
         self.outputs.push_back(Output::Packet(RtpPacket {
             codec,
             seq_no: *packet.seq_no,
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
-            starts_keyframe: onair_media::starts_keyframe(codec, &packet.payload),
+            // Who is let in at a late packet misses what has already gone by, and nobody could repair that.
+            starts_keyframe: !is_late && onair_media::starts_keyframe(codec, &packet.payload),
             payload: packet.payload,
             received_at: packet.timestamp,
             sender_report,
         }));
+    }
+
+    /// Tells whether later video was there before, and notes this packet.
+    fn is_late(&mut self, seq_no: u64) -> bool {
+        let is_late = self.newest_video.is_some_and(|newest| seq_no < newest && newest - seq_no <= LATE_PACKETS_MAX);
+        if !is_late {
+            self.newest_video = Some(seq_no);
+        }
+        is_late
     }
 
     fn fail(&mut self, error: &RtcError) {
@@ -452,11 +486,6 @@ fn refusal(error: RtcError) -> OfferError {
         RtcError::RemoteSdp(why) => OfferError::NotAcceptable(why),
         other => OfferError::Malformed(other.to_string()),
     }
-}
-
-fn is_binding_request(datagram: &[u8]) -> bool {
-    matches!(datagram.first(), Some(0..=3))
-        && StunMessage::parse(datagram).is_ok_and(|message| message.is_binding_request())
 }
 
 #[cfg(test)]

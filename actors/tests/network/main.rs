@@ -2,5 +2,7 @@
 
 mod support;
 
+mod burst;
+mod consent;
 mod publisher_repair;
 mod viewer_repair;

@@ -16,9 +16,7 @@ fn two_percent_loss_costs_no_frame() {
         stage.run_for(Duration::from_secs(20));
         let sent = stage.publishers[publisher].camera.as_ref().unwrap().video_sent;
         stage.wind_down();
-        let now = stage.now;
-        let publisher = &mut stage.publishers[publisher];
-        publisher.packaging.finish(now);
+        let publisher = &stage.publishers[publisher];
 
         // 20 s of 30 frames, the first of them sent at the beginning.
         assert_eq!(sent, 601);

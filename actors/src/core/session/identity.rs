@@ -18,7 +18,7 @@ const RETRANSMISSION_PACKETS: usize = 512;
 /// Holds what all sessions of a process share.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    crypto: Arc<CryptoProvider>,
+    pub(super) crypto: Arc<CryptoProvider>,
     certificate: DtlsCert,
     pub(super) candidates: Vec<SocketAddr>,
 }

@@ -9,7 +9,7 @@ use onair_media::{Codec, MediaKind, RtpPacket, starts_keyframe};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::config::CryptoProvider;
 use str0m::format::Codec as Str0mCodec;
-use str0m::media::{Direction, Frequency, MediaKind as Str0mKind, MediaTime, Mid, Pt};
+use str0m::media::{Direction, Frequency, KeyframeRequestKind, MediaKind as Str0mKind, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RawPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
@@ -95,6 +95,15 @@ impl Client {
         };
         let writer = self.rtc.writer(self.mid(codec.kind())).unwrap();
         writer.write(pt, now, MediaTime::new(ticks, frequency), Arc::clone(frame)).unwrap();
+        self.timeout(now);
+    }
+
+    /// Asks the server for a keyframe.
+    pub(crate) fn request_keyframe(&mut self, now: Instant) {
+        let video = self.mid(MediaKind::Video);
+        if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(video, None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
         self.timeout(now);
     }
 

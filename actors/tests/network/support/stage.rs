@@ -22,7 +22,7 @@ pub(crate) struct Stage {
     pub(crate) now: Instant,
     seed: u64,
     pub(crate) publishers: Vec<Publisher>,
-    pub(crate) viewers: Vec<Pair>,
+    pub(crate) viewers: Vec<Viewer>,
     /// Whose packets the room takes: those of the publisher who came last.
     on_air: usize,
 }
@@ -37,6 +37,14 @@ pub(crate) struct Publisher {
     pub(crate) published: Vec<RtpPacket>,
     pub(crate) packaging: Packaging,
     throttle: KeyframeThrottle,
+}
+
+/// Holds a viewer's session and what can be shown of it.
+pub(crate) struct Viewer {
+    pub(crate) pair: Pair,
+    /// What the viewer got, packaged as if it were a publisher's.
+    pub(crate) packaging: Packaging,
+    packaged: usize,
 }
 
 impl Stage {
@@ -58,8 +66,9 @@ impl Stage {
     /// Adds a viewer and connects it. Returns its index.
     pub(crate) fn view(&mut self, conditions: Conditions) -> usize {
         let index = self.viewers.len();
-        self.viewers.push(Pair::new(Role::Viewer, 100 + index as u8, self.seed, conditions, self.now));
-        self.run_until(|stage| stage.viewers[index].is_connected());
+        let pair = Pair::new(Role::Viewer, 100 + index as u8, self.seed, conditions, self.now);
+        self.viewers.push(Viewer { pair, packaging: Packaging::new(self.now), packaged: 0 });
+        self.run_until(|stage| stage.viewers[index].pair.is_connected());
         index
     }
 
@@ -80,28 +89,41 @@ impl Stage {
         }
     }
 
-    /// Films on for a moment over good lines, so that the last losses are noticed and repaired, then ends the media.
+    /// Changes the conditions of everybody.
+    pub(crate) fn set_conditions(&mut self, conditions: Conditions) {
+        let viewers = self.viewers.iter_mut().map(|viewer| &mut viewer.pair);
+        let pairs = self.publishers.iter_mut().map(|publisher| &mut publisher.pair).chain(viewers);
+        pairs.for_each(|pair| pair.set_conditions(conditions));
+    }
+
+    /// Films on for a moment over good lines, so that the last losses are noticed and repaired, then ends the media and the
+    /// recordings.
     pub(crate) fn wind_down(&mut self) {
-        let pairs = self.publishers.iter_mut().map(|publisher| &mut publisher.pair).chain(&mut self.viewers);
-        pairs.for_each(|pair| pair.set_conditions(Conditions::GOOD));
+        self.set_conditions(Conditions::GOOD);
         self.run_for(Duration::from_secs(1));
-        self.publishers.iter_mut().for_each(|publisher| drop(publisher.camera.take()));
+        self.publishers.iter_mut().for_each(|publisher| publisher.camera = None);
         self.run_for(Duration::from_secs(1));
+        self.publishers.iter_mut().for_each(|publisher| publisher.packaging.finish(self.now));
+        self.viewers.iter_mut().for_each(|viewer| viewer.packaging.finish(self.now));
     }
 
     /// Goes on to the next moment at which anything happens, and does it.
     fn step(&mut self, end: Instant) {
-        let pairs = self.publishers.iter().map(Publisher::next_at).chain(self.viewers.iter().map(Pair::next_at));
+        let pairs = self
+            .publishers
+            .iter()
+            .map(Publisher::next_at)
+            .chain(self.viewers.iter().map(|viewer| viewer.pair.next_at()));
         let next = pairs.fold(self.now + LONGEST_STEP, Instant::min);
         self.now = next.max(self.now + TICK).min(end);
         let mut wants_keyframe = false;
         for (index, publisher) in self.publishers.iter_mut().enumerate() {
             let Some(batch) = publisher.step(self.now).filter(|_| index == self.on_air) else { continue };
-            self.viewers.iter_mut().for_each(|viewer| viewer.session.forward(&batch, false, self.now));
+            self.viewers.iter_mut().for_each(|viewer| viewer.pair.session.forward(&batch, false, self.now));
         }
         for viewer in &mut self.viewers {
             viewer.step(self.now);
-            wants_keyframe |= std::mem::take(&mut viewer.said.keyframes_wanted) > 0;
+            wants_keyframe |= std::mem::take(&mut viewer.pair.said.keyframes_wanted) > 0;
         }
         if let Some(publisher) = self.publishers.get_mut(self.on_air) {
             publisher.ask_for_keyframe(self.now, wants_keyframe);
@@ -138,6 +160,21 @@ impl Publisher {
         }
         if self.throttle.poll(now) {
             self.pair.session.request_keyframe(now);
+            self.pair.settle(now);
+        }
+    }
+}
+
+impl Viewer {
+    /// Packages what came, and asks for a keyframe as a decoder does.
+    fn step(&mut self, now: Instant) {
+        self.pair.step(now);
+        let packets = &self.pair.client.seen.packets;
+        packets[self.packaged..].iter().for_each(|packet| self.packaging.push(packet));
+        self.packaged = packets.len();
+        self.packaging.step(now);
+        if std::mem::take(&mut self.packaging.wants_keyframe) {
+            self.pair.client.request_keyframe(now);
             self.pair.settle(now);
         }
     }

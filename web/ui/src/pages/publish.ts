@@ -39,7 +39,8 @@ class PublishPage {
   #stream: MediaStream | undefined;
   #broadcast: Broadcast | undefined;
   #stopping: AbortController | undefined;
-  #liveSince_ms = 0;
+  /** When this broadcast first went live; a reconnection does not begin it anew. */
+  #liveSince_ms: number | undefined;
 
   constructor(room: string, view: View) {
     this.#room = room;
@@ -139,8 +140,7 @@ class PublishPage {
     if (this.#stopping) return;
     const stopping = new AbortController();
     this.#stopping = stopping;
-    this.#goLive.hidden = true;
-    this.#stop.hidden = false;
+    swap(this.#goLive, this.#stop);
     this.#status.show("connecting", "Opening camera and microphone…");
     if (!this.#stream && !(await this.#capture())) return this.#end("Not live.", "error");
     if (stopping.signal.aborted || !this.#stream) return;
@@ -148,7 +148,8 @@ class PublishPage {
     keepAwake(stopping.signal);
     const broadcast = new Broadcast(this.#room, this.#stream, this.#form.value().maxBitrate_bps, {
       state: (state, sentence) => {
-        if (state === "live") this.#liveSince_ms = Date.now();
+        if (state === "live") this.#liveSince_ms ??= Date.now();
+        else this.#facts.show({});
         this.#status.show(state, sentence);
       },
       stats: (stats) => this.#facts.show(this.#measured(stats)),
@@ -169,8 +170,8 @@ class PublishPage {
     this.#stopping?.abort();
     this.#stopping = undefined;
     this.#broadcast = undefined;
-    this.#goLive.hidden = false;
-    this.#stop.hidden = true;
+    this.#liveSince_ms = undefined;
+    swap(this.#stop, this.#goLive);
     this.#facts.show({});
     if (wasLive) this.#status.show(state, sentence);
     if (this.#stream?.getVideoTracks().some((track) => track.readyState === "ended")) this.#release();
@@ -221,7 +222,7 @@ class PublishPage {
   #measured(stats: StreamStats): Record<string, string> {
     const why: Record<string, string> = { cpu: "busy device", bandwidth: "slow network", other: "unknown cause" };
     return {
-      Time: format.clock(Date.now() - this.#liveSince_ms),
+      Time: format.clock(Date.now() - (this.#liveSince_ms ?? Date.now())),
       Bitrate: format.bitrate(stats.bitrate_bps),
       Picture: format.resolution(stats.width, stats.height),
       "Frame rate": format.frameRate(stats.frame_rate),
@@ -231,4 +232,12 @@ class PublishPage {
       "Held back by": stats.limitation ? (why[stats.limitation] ?? stats.limitation) : "nothing",
     };
   }
+}
+
+/** Puts one button in the other's place; the keyboard stays where it was. */
+function swap(leaving: HTMLElement, coming: HTMLElement): void {
+  const hadFocus = document.activeElement === leaving;
+  leaving.hidden = true;
+  coming.hidden = false;
+  if (hadFocus) coming.focus();
 }

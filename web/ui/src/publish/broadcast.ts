@@ -107,7 +107,9 @@ export class Broadcast {
         streams: [this.#stream],
         sendEncodings: [encoding],
       });
-      if (track.kind === "video") preferH264(transceiver);
+      if (track.kind !== "video") continue;
+      preferH264(transceiver);
+      void keepResolution(transceiver.sender);
     }
     this.#session = new RtcSession(pc, `/whip/${this.#room}${takeover ? "?takeover=1" : ""}`);
     return this.#session;
@@ -124,6 +126,16 @@ export class Broadcast {
     const timer = setInterval(() => void measure(), 1000);
     return session.lost.finally(() => clearInterval(timer));
   }
+}
+
+// A browser that may choose begins at 320 × 180 and takes twenty seconds to reach 720p, in steps that each
+// begin a new initialisation segment of HLS and of the recording. The resolution is the broadcaster's choice;
+// a slow network costs frames instead.
+async function keepResolution(sender: RTCRtpSender): Promise<void> {
+  const parameters: RTCRtpSendParameters & { degradationPreference?: string } = sender.getParameters();
+  parameters.degradationPreference = "maintain-resolution";
+  // Browsers without this preference keep their own way.
+  await sender.setParameters(parameters).catch(() => undefined);
 }
 
 // H.264 is what most viewers decode in hardware and what HLS players take. Baseline packed by

@@ -28,14 +28,16 @@ export interface StatusLine {
  * show only that word, for a page whose picture carries the sentence; the sentence is still what is read out.
  */
 export function statusLine(state: PageState, sentence: string, short: Partial<Record<PageState, string>> = {}): StatusLine {
-  const seen = h("span", { "aria-hidden": "true" });
+  const seen = h("span");
   const read = h("span", { class: "unseen" });
   const element = h("p", { class: "status", role: "status" }, h("span", { class: "dot" }), seen, read);
   const show = (next: PageState, words: string): void => {
     element.dataset["state"] = next;
     setPageState(next);
-    setText(seen, short[next] ?? words);
-    setText(read, words);
+    const word = short[next];
+    setText(seen, word ?? words);
+    setText(read, word === undefined ? "" : words);
+    seen.ariaHidden = word === undefined ? null : "true";
   };
   show(state, sentence);
   return { element, show };
