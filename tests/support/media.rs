@@ -25,9 +25,20 @@ pub(crate) fn probe(input: &str) -> Value {
 
 /// Decodes a file or URL wholly and returns what ffmpeg complained about: nothing, if all is well.
 pub(crate) fn decode_errors(input: &str) -> String {
+    decode(input, &[])
+}
+
+/// The same for a recording with a gap, whose later frames stand between the ticks of a 30th of a second that ffmpeg
+/// rounds its output to: two frames may fall on one tick there, and it complains of itself.
+pub(crate) fn decode_errors_beside_gaps(input: &str) -> String {
+    decode(input, &["-enc_time_base", "-1"])
+}
+
+fn decode(input: &str, output_options: &[&str]) -> String {
     let mut command = Command::new("ffmpeg");
-    let output = command.args(["-nostdin", "-v", "error", "-i", input, "-f", "null", "-"]).output();
-    String::from_utf8_lossy(&output.expect("ffmpeg is installed").stderr).into_owned()
+    command.args(["-nostdin", "-v", "error", "-i", input]).args(output_options).args(["-f", "null", "-"]);
+    let output = command.output().expect("ffmpeg is installed");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Lists the types of the boxes of an MP4 file, in their order (ISO/IEC 14496-12 §4.2).
