@@ -48,7 +48,7 @@ pub fn serve(
             .configure(recordings::configure)
             .configure(health::configure)
             .configure(pages::configure)
-            .default_service(web::to(async || Problem::not_found()))
+            .default_service(web::to(pages::nowhere))
     };
     // Signals are the binary's business: it ends the broadcasts first.
     let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_S);
