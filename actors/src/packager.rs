@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::core::quiet::OncePerSecond;
 use crate::observe::{Observe, observe, observed};
 use crate::recorder::{Record, Recorder, Recording, StopRecording};
-use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
+use crate::room::{MakesRecording, Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::Shared;
 
 mod messages;
@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How long a player counts as a viewer after it asked for a playlist.
 const HLS_VIEWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often viewers that left are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The most HLS viewers that are told apart.
 const MAX_HLS_VIEWERS: usize = 10_000;
@@ -165,7 +168,9 @@ impl Packager {
             Cut::Segment(_) => self.counts.segments += 1,
             Cut::Init(_) => self.start_recording(recording, ctx),
         }
+        // The recorder wants whole segments: parts would only fill its mailbox.
         if let Some(recorder) = &self.recorder
+            && !matches!(cut, Cut::Part(_))
             && recorder.try_send(Record(cut)).is_err()
         {
             self.counts.dropped_cuts += 1;
@@ -246,8 +251,11 @@ impl Packager {
         self.broadcast.as_ref().is_some_and(|broadcast| broadcast.recording.id == *id)
     }
 
-    fn count_viewer(&mut self, viewer: u64, now: Instant) {
+    fn forget_viewers(&mut self, now: Instant) {
         self.viewers.retain(|_, seen| now.saturating_duration_since(*seen) < HLS_VIEWER_TIMEOUT);
+    }
+
+    fn count_viewer(&mut self, viewer: u64, now: Instant) {
         if self.viewers.len() < MAX_HLS_VIEWERS || self.viewers.contains_key(&viewer) {
             self.viewers.insert(viewer, now);
         }
@@ -260,6 +268,7 @@ impl Actor for Packager {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_BATCHES);
         ctx.run_interval(TICK, |packager, ctx| packager.pump(ctx));
+        ctx.run_interval(FORGET_INTERVAL, |packager, _| packager.forget_viewers(Instant::now()));
     }
 }
 
@@ -269,8 +278,8 @@ impl Handler<SourceStarted> for Packager {
     fn handle(&mut self, started: SourceStarted, _: &mut Self::Context) {
         let name = &self.name;
         let broadcast = self.broadcast.get_or_insert_with(|| Broadcast {
-            origin: Instant::now(),
-            recording: Recording::new(name.clone(), SystemTime::now().into()),
+            origin: started.at,
+            recording: Recording::new(name.clone(), (SystemTime::now() - started.at.elapsed()).into()),
         });
         let origin = broadcast.origin;
         self.source = Some(started.source);
@@ -351,6 +360,15 @@ impl Handler<RecordingDone> for Packager {
             *stored = true;
         }
         self.stop_when_done(ctx);
+    }
+}
+
+impl Handler<MakesRecording> for Packager {
+    type Result = Option<bool>;
+
+    fn handle(&mut self, MakesRecording(id): MakesRecording, _: &mut Self::Context) -> Self::Result {
+        let is_stored = matches!(self.phase, Phase::Ended { stored: true, .. });
+        Some(self.recorder.is_some() && !is_stored && self.is_broadcast(&id))
     }
 }
 

@@ -9,8 +9,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
-use onair_actors::packager::RecordingState;
-use onair_actors::room::Describe;
+use onair_actors::room::MakesRecording;
 use onair_media::{RecordingId, RoomName};
 use onair_recorder::store::RecordingQuery;
 use onair_recorder::{ObjectInfo, ObjectName, ObjectPath, StoreError};
@@ -18,7 +17,7 @@ use serde::Deserialize;
 use tracing::warn;
 
 use crate::auth::Right;
-use crate::guard::{authorize, recording_id, room_name};
+use crate::guard::{authorize, recording_id, refuse_foreign_pages, room_name};
 use crate::problem::Problem;
 use crate::server::readable;
 use crate::state::{AppState, ask};
@@ -111,6 +110,7 @@ async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let (room, recording) = named(&path)?;
     authorize(&request, &state, Right::Admin, Some(&room))?;
+    refuse_foreign_pages(&request, &state)?;
     if is_being_made(&state, &room, &recording).await? {
         return Err(Problem::recording_is_live());
     }
@@ -122,10 +122,12 @@ async fn delete(
 }
 
 async fn is_being_made(state: &AppState, room: &RoomName, recording: &RecordingId) -> Result<bool, Problem> {
-    let Ok(handle) = state.room(room).await else { return Ok(false) };
-    let status = ask(&handle.addr, Describe { with_actors: false }).await?.recording;
-    let is_unfinished = matches!(status.state, RecordingState::Recording | RecordingState::Finishing);
-    Ok(is_unfinished && status.recording.as_deref() == Some(recording.as_str()))
+    let handle = match state.room(room).await {
+        Ok(handle) => handle,
+        Err(problem) if problem.code() == "room_not_found" => return Ok(false),
+        Err(problem) => return Err(problem),
+    };
+    ask(&handle.addr, MakesRecording(recording.clone())).await?.ok_or_else(Problem::unavailable)
 }
 
 fn named(path: &(String, String)) -> Result<(RoomName, RecordingId), Problem> {
@@ -214,9 +216,13 @@ fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
 /// whole object, as RFC 9110 §14.2 allows.
 fn wanted_range(request: &HttpRequest, tag: Option<&EntityTag>, size: u64) -> Result<Option<Range<u64>>, Problem> {
     let Ok(RangeHeader::Bytes(specs)) = RangeHeader::parse(request) else { return Ok(None) };
-    if let Ok(IfRange::EntityTag(wanted)) = IfRange::parse(request)
-        && !tag.is_some_and(|tag| tag.strong_eq(&wanted))
-    {
+    let is_same = match IfRange::parse(request) {
+        Ok(IfRange::EntityTag(wanted)) => tag.is_some_and(|tag| tag.strong_eq(&wanted)),
+        // To the second, a date cannot tell two versions apart (RFC 9110 §8.8.2.2).
+        Ok(IfRange::Date(_)) => false,
+        Err(_) => true,
+    };
+    if !is_same {
         return Ok(None);
     }
     let [spec] = specs.as_slice() else { return Ok(None) };

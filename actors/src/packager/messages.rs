@@ -1,6 +1,6 @@
 //! What a packager can be told and asked, and what it says of itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use bytes::Bytes;
@@ -15,6 +15,8 @@ pub struct SourceStarted {
     pub source: SourceId,
     /// The tracks that it announced.
     pub tracks: Vec<MediaKind>,
+    /// When its first packet left the socket.
+    pub at: Instant,
 }
 
 /// The publisher session is over; another may follow. *Reliable.*

@@ -149,7 +149,7 @@ impl Room {
     }
 
     fn viewers(&self) -> usize {
-        self.sessions.values().filter(|(role, _)| *role == Role::Viewer).count()
+        self.sessions.values().filter(|member| member.role == Role::Viewer).count()
     }
 
     fn observe_actors(&self) -> impl Future<Output = Value> + use<> {
@@ -162,7 +162,8 @@ impl Room {
             "keyframes_asked_for": keyframes_asked_for,
             "finishing": self.finishing.len(),
         });
-        let peers = self.sessions.values().take(MAX_SESSIONS_SHOWN).map(|(_, peer)| peer.clone().recipient()).collect();
+        let shown = self.sessions.values().take(MAX_SESSIONS_SHOWN);
+        let peers = shown.map(|member| member.peer.clone().recipient()).collect();
         let relay = self.relay.clone().map(Addr::recipient);
         let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned().map(Addr::recipient);
         let (udp, uploader) = (self.shared.udp.clone().recipient(), self.shared.uploader.clone().recipient());
