@@ -23,6 +23,10 @@ use crate::uploader::{Content, Put, Stored, StoredObject};
 /// How many cuts may wait here: minutes of them, for the disk to catch its breath.
 const MAILBOX_CUTS: usize = 1024;
 
+/// While live, the index is written anew when the recording has grown by one in this many: it names every segment, so
+/// writing it for each of them would cost the square of the length.
+const INDEX_SHARE: u64 = 50;
+
 /// Takes a cut. *Reliable*: a full mailbox is a gap that the packager counts.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -68,6 +72,8 @@ pub struct Recorder {
     /// Segments on their way to the store, oldest first, without their media: that is in the spool.
     pending: VecDeque<(ObjectName, Segment, Arc<CodecConfig>)>,
     phase: Phase,
+    /// When the playlists and the manifest are to be written next, in milliseconds of the recording.
+    next_index_ms: u64,
     failures: u64,
     last_error: Option<String>,
 }
@@ -115,6 +121,7 @@ impl Recorder {
             configs: HashMap::new(),
             pending: VecDeque::new(),
             phase: Phase::Recording,
+            next_index_ms: 0,
             failures: 0,
             last_error: None,
         }
@@ -142,11 +149,15 @@ impl Recorder {
     }
 
     /// An object will never be in the store: what would name it must not.
-    fn lost(&mut self, name: &ObjectName, error: &str, ctx: &Context<Self>) {
+    fn lost(&mut self, name: &ObjectName, error: &str, ctx: &mut Context<Self>) {
         error!(recording = %self.recording.id, object = %name, error, "lost to the recording");
         self.failures += 1;
         self.last_error = Some(error.into());
         self.pending.retain(|(other, ..)| other != name);
+        if *name == ObjectName::manifest() && self.phase == Phase::Sealing {
+            error!(recording = %self.recording.id, "the recording cannot be completed, it stays in the spool");
+            return ctx.stop();
+        }
         self.go_on(ctx);
     }
 
@@ -173,7 +184,9 @@ impl Recorder {
         self.manifest.add_segment(segment, config, sha256);
         self.playlists.push(segment, config, self.recording.epoch);
         self.progressive.push_segment(segment, config);
-        if self.phase == Phase::Recording && self.pending.is_empty() {
+        let duration_ms = self.manifest.manifest().duration_ms;
+        if self.phase == Phase::Recording && self.pending.is_empty() && duration_ms >= self.next_index_ms {
+            self.next_index_ms = duration_ms + duration_ms / INDEX_SHARE;
             self.store_index(Completeness::Live, ctx);
             self.store_manifest(ctx);
         }
@@ -215,6 +228,9 @@ impl Recorder {
         if !self.shared.record.mp4 {
             return self.finish(ctx);
         }
+        if self.manifest.manifest().segments.is_empty() {
+            return self.finish(ctx);
+        }
         match self.progressive.layout() {
             Ok(layout) => self.store(self.path(ObjectName::progressive()), Content::Assembled(layout), ctx),
             Err(error) => {
@@ -244,9 +260,15 @@ impl Recorder {
             if let Err(error) = outcome {
                 error!(recording = %recorder.recording.id, %error, "the spool could not be cleaned up");
             }
-            recorder.done.do_send(RecordingDone);
             ctx.stop();
         }));
+    }
+}
+
+impl Drop for Recorder {
+    /// Says that nothing follows, in whatever way the actor goes: its packager and room wait for it.
+    fn drop(&mut self) {
+        self.done.do_send(RecordingDone);
     }
 }
 
@@ -269,8 +291,10 @@ impl Handler<Record> for Recorder {
                 self.spool_and_store(name, init.bytes, ctx);
             }
             Cut::Segment(segment) => {
-                let Some(config) = self.configs.get(&segment.kind).cloned() else { return };
                 let name = ObjectName::segment(&segment);
+                let Some(config) = self.configs.get(&segment.kind).cloned() else {
+                    return self.lost(&name, "its initialisation segment was lost before", ctx);
+                };
                 let bytes = segment.bytes.clone();
                 self.pending.push_back((name.clone(), segment.without_media(), config));
                 self.spool_and_store(name, bytes, ctx);

@@ -32,6 +32,7 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct MediaSocket {
     socket: UdpSocket,
+    is_ipv6: bool,
     sent: AtomicU64,
     sent_bytes: AtomicU64,
     refused: AtomicU64,
@@ -50,7 +51,7 @@ impl MediaSocket {
         let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
         socket.bind(&address.into())?;
         let (sent, sent_bytes, refused) = Default::default();
-        Ok(Arc::new(Self { socket: socket.into(), sent, sent_bytes, refused }))
+        Ok(Arc::new(Self { socket: socket.into(), is_ipv6: address.is_ipv6(), sent, sent_bytes, refused }))
     }
 
     /// Returns the bound address, with the real port where 0 was asked for.
@@ -61,9 +62,17 @@ impl MediaSocket {
         self.socket.local_addr()
     }
 
+    /// Writes an IPv4 address as a socket of both versions wants it (RFC 4291 §2.5.5.2).
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match to {
+            SocketAddr::V4(v4) if self.is_ipv6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+            other => other,
+        }
+    }
+
     /// Sends one datagram, or counts that the kernel would not take it: real-time media does not wait.
     pub fn send(&self, to: SocketAddr, datagram: &[u8]) {
-        match self.socket.send_to(datagram, to) {
+        match self.socket.send_to(datagram, self.reachable(to)) {
             Ok(bytes) => {
                 self.sent.fetch_add(1, Relaxed);
                 self.sent_bytes.fetch_add(bytes as u64, Relaxed);
@@ -191,7 +200,10 @@ fn batches(socket: tokio::net::UdpSocket) -> impl Stream<Item = Datagrams> {
             let _ = socket.readable().await;
             while datagrams.len() < RECEIVE_BATCH {
                 match socket.try_recv_from(&mut buffer) {
-                    Ok((bytes, source)) => datagrams.push((source, buffer[..bytes].to_vec())),
+                    Ok((bytes, source)) => {
+                        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+                        datagrams.push((source, buffer[..bytes].to_vec()));
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(_) => {}
                 }

@@ -33,7 +33,7 @@ pub(crate) fn breaks(in_sequence: &[&RtpPacket]) -> Vec<(u64, u64)> {
 /// random, so a test must hold for all of it. `ONAIR_SEEDS=100` runs a hundred seeds from the first on.
 pub(crate) fn with_seeds(seeds: RangeInclusive<u64>, test: impl Fn(u64) + RefUnwindSafe) {
     let asked = std::env::var("ONAIR_SEEDS").ok().and_then(|count| count.parse::<u64>().ok());
-    let end = asked.map_or(*seeds.end(), |count| seeds.start() + count - 1);
+    let end = asked.map_or_else(|| *seeds.end(), |count| seeds.start() + count - 1);
     for seed in *seeds.start()..=end {
         assert!(std::panic::catch_unwind(|| test(seed)).is_ok(), "the failure above is that of seed {seed}");
     }
