@@ -13,7 +13,7 @@ use serde_json::Value;
 pub struct Observe;
 
 /// How long an observer waits for one actor.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Turns a state into what [`Observe`] returns.
 pub(crate) fn observed(state: &impl Serialize) -> Value {

@@ -11,10 +11,15 @@ use onair_recorder::{Cut, Fragmenter, Window};
 use serde::Serialize;
 use tracing::{error, info, warn};
 
+use crate::core::quiet::OncePerSecond;
 use crate::observe::{Observe, observe, observed};
 use crate::recorder::{Record, Recorder, Recording, StopRecording};
-use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
+use crate::room::{MakesRecording, Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::Shared;
+
+mod messages;
+
+pub use messages::*;
 
 /// How many batches may wait here: several seconds, for nothing of the packager's is to be lost to a busy moment.
 const MAILBOX_BATCHES: usize = 1024;
@@ -25,132 +30,14 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long a player counts as a viewer after it asked for a playlist.
 const HLS_VIEWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often viewers that left are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The most HLS viewers that are told apart.
 const MAX_HLS_VIEWERS: usize = 10_000;
 
 /// How long the ended broadcast's playlists stay, for players that still have to see the end.
 pub const LINGER: Duration = Duration::from_secs(30);
-
-/// Announces a publisher session. *Reliable*, before its media.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct SourceStarted {
-    /// The publisher session.
-    pub source: SourceId,
-    /// The tracks that it announced.
-    pub tracks: Vec<MediaKind>,
-}
-
-/// The publisher session is over; another may follow. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct SourceEnded;
-
-/// Ends the broadcast; what is cut stays for a while. *Reliable*, and a second one changes only how long.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Finish {
-    /// How long the playlists stay.
-    pub linger: Duration,
-}
-
-/// The recording is stored, or given up. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct RecordingDone;
-
-/// Asks what a page shows of HLS and recording. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "PackagerStatus")]
-pub struct Status;
-
-/// Asks for an HLS object. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Bytes>")]
-pub struct GetHls {
-    /// What is wanted.
-    pub object: HlsObject,
-    /// Tells viewers apart, without saying who they are.
-    pub viewer: u64,
-}
-
-/// Names an object of the live HLS tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HlsObject {
-    /// `index.m3u8`
-    Multivariant,
-    /// `video/index.m3u8` of a broadcast.
-    Playlist(RecordingId, MediaKind),
-    /// `video/init-1.mp4` or `video/000001.m4s` of a broadcast.
-    Media(RecordingId, MediaKind, String),
-}
-
-/// Says whether something is there, and if not, why.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct PackagerStatus {
-    /// HLS.
-    pub hls: HlsStatus,
-    /// The recording.
-    pub recording: RecordingStatus,
-    /// Width and height of the video in pixels.
-    pub dimensions: Option<(u32, u32)>,
-    /// Players that asked for a playlist lately.
-    pub hls_viewers: usize,
-}
-
-/// Says whether HLS can be had.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct HlsStatus {
-    /// `starting`, `ready`, `ended` or `unavailable`.
-    pub state: HlsState,
-    /// Why it is unavailable.
-    pub reason: Option<String>,
-}
-
-/// See [`HlsStatus`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HlsState {
-    /// Nothing is published.
-    #[default]
-    Off,
-    /// The first segment is not complete yet.
-    Starting,
-    /// Playlists can be had.
-    Ready,
-    /// The broadcast is over.
-    Ended,
-    /// This broadcast has no HLS.
-    Unavailable,
-}
-
-/// Says what becomes of the recording.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct RecordingStatus {
-    /// `off`, `recording`, `finishing`, `stored` or `unavailable`.
-    pub state: RecordingState,
-    /// The recording.
-    pub recording: Option<String>,
-    /// Why there is none.
-    pub reason: Option<String>,
-}
-
-/// See [`RecordingStatus`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordingState {
-    /// Nothing is recorded.
-    #[default]
-    Off,
-    /// Segments go to the store.
-    Recording,
-    /// The broadcast is over, and the rest is being stored.
-    Finishing,
-    /// Everything is stored.
-    Stored,
-    /// This broadcast cannot be recorded.
-    Unavailable,
-}
 
 /// Owns the packaging of one broadcast.
 #[derive(Debug)]
@@ -169,6 +56,15 @@ pub struct Packager {
     phase: Phase,
     viewers: HashMap<u64, Instant>,
     counts: Counts,
+    quiet: Quiet,
+}
+
+/// What is logged at most once a second.
+#[derive(Debug, Default)]
+struct Quiet {
+    lost: OncePerSecond,
+    jumps: OncePerSecond,
+    dropped: OncePerSecond,
 }
 
 /// When and under which name the broadcast began: with its first publisher session.
@@ -219,6 +115,7 @@ impl Packager {
             phase: Phase::Live,
             viewers: HashMap::new(),
             counts: Counts::default(),
+            quiet: Quiet::default(),
         }
     }
 
@@ -226,14 +123,14 @@ impl Packager {
     fn pump(&mut self, ctx: &Context<Self>) {
         let now = Instant::now();
         while let Some(event) = self.depacketizer.as_mut().and_then(|depacketizer| depacketizer.pull(now)) {
-            self.note(event);
+            self.note(event, now);
         }
         while let Some(cut) = self.fragmenter.as_mut().and_then(Fragmenter::pull) {
             self.announce(cut, ctx);
         }
     }
 
-    fn note(&mut self, event: Depacketized) {
+    fn note(&mut self, event: Depacketized, now: Instant) {
         match event {
             Depacketized::Frame(kind, frame) => {
                 self.counts.frames += 1;
@@ -248,11 +145,15 @@ impl Packager {
             }
             Depacketized::Lost { kind, packets } => {
                 self.counts.lost_packets += packets;
-                warn!(room = %self.name, ?kind, packets, "packets lost beyond repair");
+                if let Some(withheld) = self.quiet.lost.pass(now) {
+                    warn!(room = %self.name, ?kind, packets, withheld, "packets lost beyond repair");
+                }
             }
             Depacketized::ClockJump { kind, by_ms } => {
                 self.counts.clock_jumps += 1;
-                warn!(room = %self.name, ?kind, by_ms, "the publisher's clock jumped");
+                if let Some(withheld) = self.quiet.jumps.pass(now) {
+                    warn!(room = %self.name, ?kind, by_ms, withheld, "the publisher's clock jumped");
+                }
             }
             Depacketized::KeyframeWanted => self.room.do_send(RequestKeyframe),
         }
@@ -267,11 +168,15 @@ impl Packager {
             Cut::Segment(_) => self.counts.segments += 1,
             Cut::Init(_) => self.start_recording(recording, ctx),
         }
+        // The recorder wants whole segments: parts would only fill its mailbox.
         if let Some(recorder) = &self.recorder
+            && !matches!(cut, Cut::Part(_))
             && recorder.try_send(Record(cut)).is_err()
         {
             self.counts.dropped_cuts += 1;
-            warn!(room = %self.name, "the recorder is too slow, the recording has a gap");
+            if let Some(withheld) = self.quiet.dropped.pass(Instant::now()) {
+                warn!(room = %self.name, withheld, "the recorder is too slow, the recording has a gap");
+            }
         }
     }
 
@@ -346,8 +251,11 @@ impl Packager {
         self.broadcast.as_ref().is_some_and(|broadcast| broadcast.recording.id == *id)
     }
 
-    fn count_viewer(&mut self, viewer: u64, now: Instant) {
+    fn forget_viewers(&mut self, now: Instant) {
         self.viewers.retain(|_, seen| now.saturating_duration_since(*seen) < HLS_VIEWER_TIMEOUT);
+    }
+
+    fn count_viewer(&mut self, viewer: u64, now: Instant) {
         if self.viewers.len() < MAX_HLS_VIEWERS || self.viewers.contains_key(&viewer) {
             self.viewers.insert(viewer, now);
         }
@@ -360,6 +268,7 @@ impl Actor for Packager {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_BATCHES);
         ctx.run_interval(TICK, |packager, ctx| packager.pump(ctx));
+        ctx.run_interval(FORGET_INTERVAL, |packager, _| packager.forget_viewers(Instant::now()));
     }
 }
 
@@ -369,8 +278,8 @@ impl Handler<SourceStarted> for Packager {
     fn handle(&mut self, started: SourceStarted, _: &mut Self::Context) {
         let name = &self.name;
         let broadcast = self.broadcast.get_or_insert_with(|| Broadcast {
-            origin: Instant::now(),
-            recording: Recording::new(name.clone(), SystemTime::now().into()),
+            origin: started.at,
+            recording: Recording::new(name.clone(), (SystemTime::now() - started.at.elapsed()).into()),
         });
         let origin = broadcast.origin;
         self.source = Some(started.source);
@@ -451,6 +360,15 @@ impl Handler<RecordingDone> for Packager {
             *stored = true;
         }
         self.stop_when_done(ctx);
+    }
+}
+
+impl Handler<MakesRecording> for Packager {
+    type Result = Option<bool>;
+
+    fn handle(&mut self, MakesRecording(id): MakesRecording, _: &mut Self::Context) -> Self::Result {
+        let is_stored = matches!(self.phase, Phase::Ended { stored: true, .. });
+        Some(self.recorder.is_some() && !is_stored && self.is_broadcast(&id))
     }
 }
 

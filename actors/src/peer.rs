@@ -102,6 +102,10 @@ pub struct Peer {
     timer: Option<(Instant, SpawnHandle)>,
     /// Packets that the room's full mailbox refused.
     dropped_packets: u64,
+    /// Whether the room misses what was just refused.
+    is_room_behind: bool,
+    /// Said to the room when the actor goes, in whatever way it goes.
+    reason: EndReason,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,7 +119,17 @@ struct PeerState<'a> {
 impl Peer {
     /// Creates the shell of a session that was just accepted.
     pub fn new(id: SessionId, session: Session, duty: Duty, place: Place, etag: ETag) -> Self {
-        Self { id, session, duty, place, etag, timer: None, dropped_packets: 0 }
+        Self {
+            id,
+            session,
+            duty,
+            place,
+            etag,
+            timer: None,
+            dropped_packets: 0,
+            is_room_behind: false,
+            reason: EndReason::Failed,
+        }
     }
 
     /// Does what the session asks for, then sets the timer that it asks for.
@@ -125,8 +139,11 @@ impl Peer {
             match output {
                 Output::Transmit(to, datagram) => self.place.socket.send(to, &datagram),
                 Output::Packet(packet) => packets.push(packet),
-                Output::KeyframeWanted => self.place.room.do_send(RequestKeyframe),
-                Output::AddressConfirmed(address) => self.place.udp.do_send(Confirm { address, session: self.id }),
+                // What the network can cause without end goes through bounded mailboxes; it will be said again.
+                Output::KeyframeWanted => drop(self.place.room.try_send(RequestKeyframe)),
+                Output::AddressConfirmed(address) => {
+                    drop(self.place.udp.try_send(Confirm { address, session: self.id }));
+                }
                 Output::Connected => self.connected(ctx),
                 Output::Ended(reason) => self.ended(reason, ctx),
             }
@@ -142,29 +159,28 @@ impl Peer {
         }
         let count = packets.len() as u64;
         let batch = Arc::new(PacketBatch { source, packets });
-        if self.place.room.try_send(Media { batch, after_gap: false }).is_err() {
+        let refused = self.place.room.try_send(Media { batch, after_gap: self.is_room_behind }).is_err();
+        if refused {
             self.dropped_packets += count;
+            self.session.request_keyframe(Instant::now());
         }
+        self.is_room_behind = refused;
     }
 
-    fn connected(&self, ctx: &mut Context<Self>) {
+    fn connected(&self, ctx: &Context<Self>) {
         info!(session = %self.id.short(), role = ?self.session.state().role, "peer connected");
         if let Duty::View(relay) = &self.duty {
             relay.do_send(Attach { session: self.id, to: ctx.address().recipient() });
         }
     }
 
-    fn ended(&self, reason: EndReason, ctx: &mut Context<Self>) {
+    fn ended(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
         let error = self.session.state().error.as_deref();
         if let Some(error) = error {
             warn!(session = %self.id.short(), error, "peer failed");
         }
         info!(session = %self.id.short(), role = ?self.session.state().role, ?reason, "peer ended");
-        if let Duty::View(relay) = &self.duty {
-            relay.do_send(Detach(self.id));
-        }
-        self.place.udp.do_send(Unregister(self.id));
-        self.place.room.do_send(PeerEnded { session: self.id, reason });
+        self.reason = reason;
         ctx.stop();
     }
 
@@ -184,6 +200,17 @@ impl Peer {
             peer.settle(ctx);
         });
         self.timer = Some((due, handle));
+    }
+}
+
+impl Drop for Peer {
+    /// Lets go of every place that knows the session, so that not even a defect leaves it occupied.
+    fn drop(&mut self) {
+        if let Duty::View(relay) = &self.duty {
+            relay.do_send(Detach(self.id));
+        }
+        self.place.udp.do_send(Unregister(self.id));
+        self.place.room.do_send(PeerEnded { session: self.id, reason: self.reason });
     }
 }
 

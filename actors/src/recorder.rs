@@ -23,6 +23,10 @@ use crate::uploader::{Content, Put, Stored, StoredObject};
 /// How many cuts may wait here: minutes of them, for the disk to catch its breath.
 const MAILBOX_CUTS: usize = 1024;
 
+/// While live, the index is written anew when the recording has grown by one in this many: it names every segment, so
+/// writing it for each of them would cost the square of the length.
+const INDEX_SHARE: u64 = 50;
+
 /// Takes a cut. *Reliable*: a full mailbox is a gap that the packager counts.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -65,9 +69,11 @@ pub struct Recorder {
     progressive: Progressive,
     /// The newest configuration of each rendition.
     configs: HashMap<MediaKind, Arc<CodecConfig>>,
-    /// Segments on their way to the store, oldest first.
-    pending: VecDeque<(ObjectName, Arc<Segment>, Arc<CodecConfig>)>,
+    /// Segments on their way to the store, oldest first, without their media: that is in the spool.
+    pending: VecDeque<(ObjectName, Segment, Arc<CodecConfig>)>,
     phase: Phase,
+    /// When the playlists and the manifest are to be written next, in milliseconds of the recording.
+    next_index_ms: u64,
     failures: u64,
     last_error: Option<String>,
 }
@@ -115,6 +121,7 @@ impl Recorder {
             configs: HashMap::new(),
             pending: VecDeque::new(),
             phase: Phase::Recording,
+            next_index_ms: 0,
             failures: 0,
             last_error: None,
         }
@@ -125,7 +132,7 @@ impl Recorder {
     }
 
     /// Writes an object to the spool, and from there to the store. No other message is handled before it is spooled.
-    fn spool_and_store(&mut self, name: ObjectName, bytes: Bytes, ctx: &mut Context<Self>) {
+    fn spool_and_store(&self, name: ObjectName, bytes: Bytes, ctx: &mut Context<Self>) {
         let (path, spool) = (self.path(name), Arc::clone(&self.shared.spool));
         let write = async move {
             let outcome = spool.write(&path, &bytes).await;
@@ -147,6 +154,10 @@ impl Recorder {
         self.failures += 1;
         self.last_error = Some(error.into());
         self.pending.retain(|(other, ..)| other != name);
+        if *name == ObjectName::manifest() && self.phase == Phase::Sealing {
+            error!(recording = %self.recording.id, "the recording cannot be completed, it stays in the spool");
+            return ctx.stop();
+        }
         self.go_on(ctx);
     }
 
@@ -166,12 +177,16 @@ impl Recorder {
 
     fn list(&mut self, segment: &Segment, config: &Arc<CodecConfig>, sha256: String, ctx: &Context<Self>) {
         if let Some((start_ms, duration_ms)) = self.manifest.gap_before(segment) {
-            self.manifest.add_gap(start_ms, duration_ms, GapReason::PublisherReconnect);
+            // Without a new publisher session, media was lost on the way here.
+            let reason = if segment.discontinuity { GapReason::PublisherReconnect } else { GapReason::Overload };
+            self.manifest.add_gap(start_ms, duration_ms, reason);
         }
         self.manifest.add_segment(segment, config, sha256);
         self.playlists.push(segment, config, self.recording.epoch);
         self.progressive.push_segment(segment, config);
-        if self.phase == Phase::Recording && self.pending.is_empty() {
+        let duration_ms = self.manifest.manifest().duration_ms;
+        if self.phase == Phase::Recording && self.pending.is_empty() && duration_ms >= self.next_index_ms {
+            self.next_index_ms = duration_ms + duration_ms / INDEX_SHARE;
             self.store_index(Completeness::Live, ctx);
             self.store_manifest(ctx);
         }
@@ -201,7 +216,7 @@ impl Recorder {
 
     /// Takes the next step towards the end, when what it waits for has come. The uploader keeps the order within a
     /// recording, so that the manifest, put last, is stored last.
-    fn go_on(&mut self, ctx: &mut Context<Self>) {
+    fn go_on(&mut self, ctx: &Context<Self>) {
         if self.phase == Phase::Draining && self.pending.is_empty() {
             self.phase = Phase::Finishing;
             self.store_index(Completeness::Complete, ctx);
@@ -209,8 +224,11 @@ impl Recorder {
         }
     }
 
-    fn store_mp4(&mut self, ctx: &mut Context<Self>) {
+    fn store_mp4(&mut self, ctx: &Context<Self>) {
         if !self.shared.record.mp4 {
+            return self.finish(ctx);
+        }
+        if self.manifest.manifest().segments.is_empty() {
             return self.finish(ctx);
         }
         match self.progressive.layout() {
@@ -242,9 +260,15 @@ impl Recorder {
             if let Err(error) = outcome {
                 error!(recording = %recorder.recording.id, %error, "the spool could not be cleaned up");
             }
-            recorder.done.do_send(RecordingDone);
             ctx.stop();
         }));
+    }
+}
+
+impl Drop for Recorder {
+    /// Says that nothing follows, in whatever way the actor goes: its packager and room wait for it.
+    fn drop(&mut self) {
+        self.done.do_send(RecordingDone);
     }
 }
 
@@ -267,10 +291,12 @@ impl Handler<Record> for Recorder {
                 self.spool_and_store(name, init.bytes, ctx);
             }
             Cut::Segment(segment) => {
-                let Some(config) = self.configs.get(&segment.kind).cloned() else { return };
                 let name = ObjectName::segment(&segment);
+                let Some(config) = self.configs.get(&segment.kind).cloned() else {
+                    return self.lost(&name, "its initialisation segment was lost before", ctx);
+                };
                 let bytes = segment.bytes.clone();
-                self.pending.push_back((name.clone(), segment, config));
+                self.pending.push_back((name.clone(), segment.without_media(), config));
                 self.spool_and_store(name, bytes, ctx);
             }
             Cut::Part(_) | Cut::KeyframeWanted => {}

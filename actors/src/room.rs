@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use onair_media::{MediaKind, PacketBatch, RoomName, SourceId};
-use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::core::fanout::Fanout;
@@ -14,6 +13,7 @@ use crate::core::meter::TrackMeter;
 use crate::core::offer::{Offer, OfferError, Role};
 use crate::core::session::{EndReason, Session};
 use crate::core::throttle::KeyframeThrottle;
+use crate::observe::PATIENCE;
 use crate::packager::{Finish, LINGER, Packager, SourceEnded, SourceStarted};
 use crate::peer::{Close, Duty, Peer, Place};
 use crate::relay::{Relay, deliver};
@@ -23,8 +23,10 @@ use crate::shared::Shared;
 use crate::udp::Register;
 
 mod describe;
+mod messages;
 
-pub use describe::{Describe, RoomDescription, TrackDescription, ViewerCounts};
+pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, ViewerCounts};
+pub use messages::*;
 
 /// How many batches and other messages may wait here: well over a second of a publisher's batches.
 const MAILBOX_MESSAGES: usize = 512;
@@ -35,110 +37,9 @@ const VIEWER_GRACE: Duration = Duration::from_secs(30);
 /// The most packagers that may still be finishing earlier broadcasts of a room.
 const MAX_FINISHING: usize = 8;
 
-/// Packets of the room's publisher. *Lossy*: a full mailbox drops them, and `after_gap` says so afterwards.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Media {
-    /// The packets.
-    pub batch: Arc<PacketBatch>,
-    /// Whether packets before these were withheld.
-    pub after_gap: bool,
-}
-
-/// Asks for a keyframe; many become one. *At most once.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct RequestKeyframe;
-
-/// Takes a publisher in. Returns its session, or why not. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Admitted, AdmitError>")]
-pub struct Publish {
-    /// The checked offer.
-    pub offer: Offer,
-    /// Whether a present publisher is to be replaced.
-    pub takeover: bool,
-    /// Keeps the room.
-    pub lease: Lease,
-}
-
-/// Takes a viewer in. Returns its session, or why not. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Admitted, AdmitError>")]
-pub struct Subscribe {
-    /// The checked offer.
-    pub offer: Offer,
-    /// How long the viewer waits for a publisher; `None` for not at all.
-    pub wait: Option<Duration>,
-    /// Keeps the room.
-    pub lease: Lease,
-}
-
-/// A session that was just accepted.
-#[derive(Debug)]
-pub struct Admitted {
-    /// Its id, the secret part of its URL.
-    pub session: SessionId,
-    /// The SDP answer.
-    pub answer: String,
-    /// Names its ICE generation.
-    pub etag: ETag,
-}
-
-/// Says why a session was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum AdmitError {
-    /// The room has a publisher already.
-    #[error("the room has a publisher")]
-    HasPublisher,
-    /// Nobody publishes, and the viewer would not wait.
-    #[error("the room is not live")]
-    NotLive,
-    /// The offer was refused.
-    #[error(transparent)]
-    Offer(#[from] OfferError),
-    /// All seats are taken.
-    #[error("the server is full")]
-    Full,
-    /// The server shuts down.
-    #[error("the server shuts down")]
-    ShuttingDown,
-}
-
-/// Finds a session by its id and role. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Peer>>")]
-pub struct FindSession(pub SessionId, pub Role);
-
-/// Finds the packager of the present or the last broadcast. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Packager>>")]
-pub struct FindPackager;
-
-/// Tells that a session is over. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PeerEnded {
-    /// The session.
-    pub session: SessionId,
-    /// Why.
-    pub reason: EndReason,
-}
-
-/// Tells that a packager has nothing left to do. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PackagerDone(pub Addr<Packager>);
-
-/// Ends the broadcast and all sessions. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Shutdown;
-
-/// Ends the actor; only the manager sends it, when nobody holds the room. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Stop;
+/// After this long without a packet, another publisher need not ask for the room: an encoder that crashed and is back
+/// must not wait until its old session's consent is lost.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
 
 /// Owns one room.
 #[derive(Debug)]
@@ -148,7 +49,9 @@ pub struct Room {
     /// Held while there is unfinished business besides sessions, which hold leases of their own.
     lease: Option<Lease>,
     publisher: Option<Publisher>,
-    sessions: HashMap<SessionId, (Role, Addr<Peer>)>,
+    sessions: HashMap<SessionId, Member>,
+    /// The publisher session that ended last, for a DELETE that comes after its connection went.
+    last_publisher: Option<SessionId>,
     readers: Fanout<Recipient<Media>>,
     relay: Option<Addr<Relay>>,
     packager: Option<Addr<Packager>>,
@@ -170,6 +73,16 @@ struct Publisher {
     kinds: Vec<MediaKind>,
     /// Whether media came, so that its packager knows of it.
     started: bool,
+    /// When media came last; at first, when the session was accepted.
+    heard_at: Instant,
+}
+
+#[derive(Debug)]
+struct Member {
+    role: Role,
+    peer: Addr<Peer>,
+    /// Until when a viewer waits for a publisher, if it said so.
+    waits_until: Option<Instant>,
 }
 
 impl Room {
@@ -181,6 +94,7 @@ impl Room {
             lease: None,
             publisher: None,
             sessions: HashMap::new(),
+            last_publisher: None,
             readers: Fanout::default(),
             relay: None,
             packager: None,
@@ -217,21 +131,27 @@ impl Room {
         };
         let duty = duty(self, ctx);
         let peer = Peer::new(id, session, duty, place, etag.clone()).start();
-        self.sessions.insert(id, (role, peer.clone()));
+        self.sessions.insert(id, Member { role, peer: peer.clone(), waits_until: None });
         info!(room = %self.name, session = %id.short(), ?role, "session accepted");
-        let register = Register { ufrag, session: id, peer: peer.clone().recipient() };
-        Ok(Joining { admitted: Admitted { session: id, answer, etag }, register, peer, kinds })
+        // Ahead of the answer: the port knows the session before the client does.
+        self.shared.udp.do_send(Register { ufrag, session: id, peer: peer.clone().recipient() });
+        Ok(Joining { admitted: Admitted { session: id, answer, etag }, peer, kinds })
     }
 
     /// A viewer that can play nothing of what is live learns it now, not from a black picture.
     fn check_common_codec(&self, role: Role, session: &Session) -> Result<(), AdmitError> {
-        let plays_any = self.meters.values().any(|meter| session.carries(meter.codec()));
-        if role == Role::Viewer && self.publisher.is_some() && !self.meters.is_empty() && !plays_any {
-            let live: Vec<_> = self.meters.values().map(|meter| format!("{:?}", meter.codec())).collect();
-            let why = format!("the broadcast is {}, which the offer does not accept", live.join(" and "));
-            return Err(OfferError::NotAcceptable(why).into());
+        if role == Role::Publisher || self.publisher.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let wanted = session.kinds();
+        let mut live = self.meters.iter().filter(|(kind, _)| wanted.contains(kind)).map(|(_, meter)| meter.codec());
+        match live.find(|codec| !session.carries(*codec)) {
+            Some(codec) => {
+                let why = format!("the broadcast is {codec:?}, which the offer does not accept");
+                Err(OfferError::NotAcceptable(why).into())
+            }
+            None => Ok(()),
+        }
     }
 
     fn relay(&mut self, ctx: &Context<Self>) -> Addr<Relay> {
@@ -245,7 +165,7 @@ impl Room {
     }
 
     /// Makes sure that a packager knows of the publisher, from its first media on.
-    fn introduce_publisher(&mut self, ctx: &Context<Self>) {
+    fn introduce_publisher(&mut self, at: Instant, ctx: &Context<Self>) {
         let Some(publisher) = self.publisher.as_mut().filter(|publisher| !publisher.started) else { return };
         publisher.started = true;
         let (source, tracks) = (publisher.source, publisher.kinds.clone());
@@ -259,14 +179,14 @@ impl Room {
             self.packager = Some(packager);
         }
         match &self.packager {
-            Some(packager) => packager.do_send(SourceStarted { source, tracks }),
+            Some(packager) => packager.do_send(SourceStarted { source, tracks, at }),
             None => warn!(room = %self.name, "too many recordings are still being stored; this broadcast has no HLS"),
         }
     }
 
     /// The publisher is gone: its broadcast ends now, or when it does not come back in time.
     fn publisher_ended(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
-        self.publisher = None;
+        self.last_publisher = self.publisher.take().map(|publisher| publisher.session);
         self.meters.clear();
         if let Some(packager) = &self.packager {
             packager.do_send(SourceEnded);
@@ -295,16 +215,30 @@ impl Room {
         let (source, grace) = (self.next_source, if self.shutting_down { Duration::ZERO } else { VIEWER_GRACE });
         self.after(grace, ctx, move |room, _| {
             if room.publisher.is_none() && room.next_source == source {
-                room.close_all(Role::Viewer, EndReason::RoomEnded);
+                room.close_those_who_do_not_wait(Instant::now());
             }
         });
         self.let_go_if_idle();
     }
 
     fn close_all(&self, role: Role, reason: EndReason) {
-        for (_, peer) in self.sessions.values().filter(|(other, _)| *other == role) {
-            peer.do_send(Close(reason));
+        for member in self.sessions.values().filter(|member| member.role == role) {
+            member.peer.do_send(Close(reason));
         }
+    }
+
+    /// Ends the viewers of a broadcast that is over; whoever asked to wait for the next one stays until then.
+    fn close_those_who_do_not_wait(&self, now: Instant) {
+        let waits = |member: &&Member| member.waits_until.is_some_and(|until| now < until);
+        for viewer in self.sessions.values().filter(|member| member.role == Role::Viewer && !waits(member)) {
+            viewer.peer.do_send(Close(EndReason::RoomEnded));
+        }
+    }
+
+    /// Tells whether somebody publishes, or is about to. One that has been silent for long is as good as gone.
+    fn has_publisher(&self, now: Instant) -> bool {
+        let is_heard = |publisher: &Publisher| now.saturating_duration_since(publisher.heard_at) < SILENT_AFTER;
+        self.publisher.as_ref().is_some_and(is_heard)
     }
 
     fn after(
@@ -354,26 +288,11 @@ impl Room {
     }
 }
 
-/// A session on its way in: the port must know it before the client does.
+/// A session that was just accepted.
 struct Joining {
     admitted: Admitted,
-    register: Register,
     peer: Addr<Peer>,
     kinds: Vec<MediaKind>,
-}
-
-impl Joining {
-    fn registered(self, room: &Room) -> ResponseFuture<Result<Admitted, AdmitError>> {
-        let udp = room.shared.udp.clone();
-        Box::pin(async move {
-            udp.send(self.register).await.map_err(|_| AdmitError::ShuttingDown)?;
-            Ok(self.admitted)
-        })
-    }
-}
-
-fn refused(error: AdmitError) -> ResponseFuture<Result<Admitted, AdmitError>> {
-    Box::pin(async { Err(error) })
 }
 
 impl Actor for Room {
@@ -385,58 +304,57 @@ impl Actor for Room {
 }
 
 impl Handler<Publish> for Room {
-    type Result = ResponseFuture<Result<Admitted, AdmitError>>;
+    type Result = Result<Admitted, AdmitError>;
 
     fn handle(&mut self, publish: Publish, ctx: &mut Self::Context) -> Self::Result {
+        let now = Instant::now();
         if self.shutting_down {
-            return refused(AdmitError::ShuttingDown);
+            return Err(AdmitError::ShuttingDown);
         }
-        if self.publisher.is_some() && !publish.takeover {
-            return refused(AdmitError::HasPublisher);
+        if self.has_publisher(now) && !publish.takeover {
+            return Err(AdmitError::HasPublisher);
         }
         let source = self.next_source;
-        let joining = match self.admit(publish.offer, publish.lease.clone(), |_, _| Duty::Publish(source), ctx) {
-            Ok(joining) => joining,
-            Err(error) => return refused(error),
-        };
-        if let Some(old) = self.publisher.take() {
+        let Joining { admitted, peer, kinds } =
+            self.admit(publish.offer, publish.lease.clone(), |_, _| Duty::Publish(source), ctx)?;
+        if let Some(old) = &self.publisher {
             old.peer.do_send(Close(EndReason::TakenOver));
             self.publisher_ended(EndReason::TakenOver, ctx);
         }
         self.next_source = SourceId(source.0 + 1);
         self.lease = Some(publish.lease);
-        let (session, peer, kinds) = (joining.admitted.session, joining.peer.clone(), joining.kinds.clone());
-        self.publisher = Some(Publisher { session, peer, source, kinds, started: false });
-        joining.registered(self)
+        let session = admitted.session;
+        self.publisher = Some(Publisher { session, peer, source, kinds, started: false, heard_at: now });
+        Ok(admitted)
     }
 }
 
 impl Handler<Subscribe> for Room {
-    type Result = ResponseFuture<Result<Admitted, AdmitError>>;
+    type Result = Result<Admitted, AdmitError>;
 
     fn handle(&mut self, subscribe: Subscribe, ctx: &mut Self::Context) -> Self::Result {
         if self.shutting_down {
-            return refused(AdmitError::ShuttingDown);
+            return Err(AdmitError::ShuttingDown);
         }
         let is_live = self.publisher.is_some() || self.live_since.is_some();
         let wait = match (is_live, subscribe.wait) {
             (true, _) => None,
             (false, Some(wait)) => Some(wait),
-            (false, None) => return refused(AdmitError::NotLive),
+            (false, None) => return Err(AdmitError::NotLive),
         };
-        let joining = match self.admit(subscribe.offer, subscribe.lease, |room, ctx| Duty::View(room.relay(ctx)), ctx) {
-            Ok(joining) => joining,
-            Err(error) => return refused(error),
-        };
+        let Joining { admitted, peer, .. } =
+            self.admit(subscribe.offer, subscribe.lease, |room, ctx| Duty::View(room.relay(ctx)), ctx)?;
         if let Some(wait) = wait {
-            let peer = joining.peer.clone();
+            if let Some(member) = self.sessions.get_mut(&admitted.session) {
+                member.waits_until = Instant::now().checked_add(wait);
+            }
             self.after(wait, ctx, move |room, _| {
                 if room.publisher.is_none() && room.live_since.is_none() {
                     peer.do_send(Close(EndReason::RoomEnded));
                 }
             });
         }
-        joining.registered(self)
+        Ok(admitted)
     }
 }
 
@@ -445,13 +363,15 @@ impl Handler<Media> for Room {
 
     fn handle(&mut self, media: Media, ctx: &mut Self::Context) {
         // What a replaced publisher sent last is not the room's any more.
-        if self.publisher.as_ref().is_none_or(|publisher| publisher.source != media.batch.source) {
-            return;
-        }
-        self.introduce_publisher(ctx);
+        let is_current = |publisher: &&mut Publisher| publisher.source == media.batch.source;
+        let Some(publisher) = self.publisher.as_mut().filter(is_current) else { return };
+        let Some(at) = media.batch.packets.first().map(|packet| packet.received_at) else { return };
+        publisher.heard_at = at;
+        self.introduce_publisher(at, ctx);
         self.measure(&media.batch);
-        let fell_behind =
-            self.readers.publish(&media.batch, |reader, batch, after_gap| deliver(reader, Media { batch, after_gap }));
+        let fell_behind = self.readers.publish(&media.batch, |reader, batch, after_gap| {
+            deliver(reader, Media { batch, after_gap: after_gap || media.after_gap })
+        });
         if fell_behind {
             warn!(room = %self.name, dropped = self.readers.dropped_packets(), "reader too slow, dropping to the next keyframe");
             ctx.notify(RequestKeyframe);
@@ -472,7 +392,43 @@ impl Handler<FindSession> for Room {
     type Result = Option<Addr<Peer>>;
 
     fn handle(&mut self, FindSession(id, role): FindSession, _: &mut Self::Context) -> Self::Result {
-        self.sessions.get(&id).filter(|(other, _)| *other == role).map(|(_, peer)| peer.clone())
+        self.sessions.get(&id).filter(|member| member.role == role).map(|member| member.peer.clone())
+    }
+}
+
+impl Handler<DeleteSession> for Room {
+    type Result = bool;
+
+    fn handle(&mut self, DeleteSession(id, role): DeleteSession, ctx: &mut Self::Context) -> Self::Result {
+        if let Some(member) = self.sessions.get(&id).filter(|member| member.role == role) {
+            member.peer.do_send(Close(EndReason::Deleted));
+            return true;
+        }
+        // Clients that close their connection before they say goodbye mean it all the same.
+        let is_late_goodbye = role == Role::Publisher && self.publisher.is_none() && self.last_publisher == Some(id);
+        if is_late_goodbye {
+            self.last_publisher = None;
+            self.end_broadcast(ctx);
+        }
+        is_late_goodbye
+    }
+}
+
+impl Handler<MakesRecording> for Room {
+    type Result = ResponseFuture<Option<bool>>;
+
+    fn handle(&mut self, MakesRecording(recording): MakesRecording, _: &mut Self::Context) -> Self::Result {
+        let packagers: Vec<_> = self.packager.iter().chain(&self.finishing).cloned().collect();
+        Box::pin(async move {
+            for packager in packagers {
+                match packager.send(MakesRecording(recording.clone())).timeout(PATIENCE).await {
+                    Ok(Some(false)) | Err(MailboxError::Closed) => {}
+                    Ok(Some(true)) => return Some(true),
+                    Ok(None) | Err(MailboxError::Timeout) => return None,
+                }
+            }
+            Some(false)
+        })
     }
 }
 
@@ -480,7 +436,7 @@ impl Handler<FindPackager> for Room {
     type Result = Option<Addr<Packager>>;
 
     fn handle(&mut self, _: FindPackager, _: &mut Self::Context) -> Self::Result {
-        self.packager.as_ref().or(self.finishing.last()).cloned()
+        self.packager.as_ref().or_else(|| self.finishing.last()).cloned()
     }
 }
 
@@ -529,16 +485,4 @@ impl Handler<Stop> for Room {
         }
         ctx.stop();
     }
-}
-
-/// Tells whether a room shows something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RoomState {
-    /// Nobody publishes.
-    Idle,
-    /// Media flows.
-    Live,
-    /// The publisher is gone and may come back.
-    Reconnecting,
 }

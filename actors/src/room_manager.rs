@@ -104,7 +104,7 @@ impl Handler<Find> for RoomManager {
     type Result = Option<RoomHandle>;
 
     fn handle(&mut self, Find(name): Find, _: &mut Self::Context) -> Self::Result {
-        self.rooms.get(&name).map(Held::handle)
+        self.rooms.get(&name).filter(|room| room.addr.connected()).map(Held::handle)
     }
 }
 
@@ -115,6 +115,8 @@ impl Handler<FindOrCreate> for RoomManager {
         if self.shutting_down || (!self.rooms.contains_key(&name) && self.rooms.len() >= self.shared.limits.max_rooms) {
             return None;
         }
+        // A room that a defect has ended makes way for a new one.
+        self.rooms.retain(|other, room| *other != name || room.addr.connected());
         let shared = &self.shared;
         let held = self.rooms.entry(name).or_insert_with_key(|name| Held {
             addr: Room::new(name.clone(), Arc::clone(shared)).start(),

@@ -19,6 +19,9 @@ use crate::session_id::SessionId;
 /// The most datagrams that are taken from the socket before sessions get their turn.
 const RECEIVE_BATCH: usize = 64;
 
+/// How many messages of peers may wait here: one for each datagram of a few batches.
+const MAILBOX_MESSAGES: usize = 256;
+
 /// The largest datagram that is taken whole; WebRTC stays below 1,500 bytes.
 const DATAGRAM_MAX_BYTES: usize = 2048;
 
@@ -29,6 +32,7 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct MediaSocket {
     socket: UdpSocket,
+    is_ipv6: bool,
     sent: AtomicU64,
     sent_bytes: AtomicU64,
     refused: AtomicU64,
@@ -47,7 +51,7 @@ impl MediaSocket {
         let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
         socket.bind(&address.into())?;
         let (sent, sent_bytes, refused) = Default::default();
-        Ok(Arc::new(Self { socket: socket.into(), sent, sent_bytes, refused }))
+        Ok(Arc::new(Self { socket: socket.into(), is_ipv6: address.is_ipv6(), sent, sent_bytes, refused }))
     }
 
     /// Returns the bound address, with the real port where 0 was asked for.
@@ -58,9 +62,17 @@ impl MediaSocket {
         self.socket.local_addr()
     }
 
+    /// Writes an IPv4 address as a socket of both versions wants it (RFC 4291 §2.5.5.2).
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match to {
+            SocketAddr::V4(v4) if self.is_ipv6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+            other => other,
+        }
+    }
+
     /// Sends one datagram, or counts that the kernel would not take it: real-time media does not wait.
     pub fn send(&self, to: SocketAddr, datagram: &[u8]) {
-        match self.socket.send_to(datagram, to) {
+        match self.socket.send_to(datagram, self.reachable(to)) {
             Ok(bytes) => {
                 self.sent.fetch_add(1, Relaxed);
                 self.sent_bytes.fetch_add(bytes as u64, Relaxed);
@@ -78,9 +90,12 @@ impl MediaSocket {
 pub struct Datagrams {
     /// When they left the socket.
     pub received_at: Instant,
-    /// Where each came from, and its bytes.
-    pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    /// In the order in which they came.
+    pub datagrams: Vec<Datagram>,
 }
+
+/// Where a datagram came from, and its bytes.
+pub type Datagram = (SocketAddr, Vec<u8>);
 
 /// Announces a session by the user fragment of our side. *Reliable.*
 #[derive(Debug, Message)]
@@ -161,6 +176,7 @@ impl Actor for Udp {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let receiver = self.socket.socket.try_clone().and_then(tokio::net::UdpSocket::from_std);
         match receiver {
             Ok(receiver) => {
@@ -184,7 +200,10 @@ fn batches(socket: tokio::net::UdpSocket) -> impl Stream<Item = Datagrams> {
             let _ = socket.readable().await;
             while datagrams.len() < RECEIVE_BATCH {
                 match socket.try_recv_from(&mut buffer) {
-                    Ok((bytes, source)) => datagrams.push((source, buffer[..bytes].to_vec())),
+                    Ok((bytes, source)) => {
+                        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+                        datagrams.push((source, buffer[..bytes].to_vec()));
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(_) => {}
                 }
@@ -197,7 +216,7 @@ fn batches(socket: tokio::net::UdpSocket) -> impl Stream<Item = Datagrams> {
 impl StreamHandler<Datagrams> for Udp {
     fn handle(&mut self, batch: Datagrams, _: &mut Self::Context) {
         self.received += batch.datagrams.len() as u64;
-        let mut by_session: Vec<(SessionId, Vec<(SocketAddr, Vec<u8>)>)> = Vec::new();
+        let mut by_session: Vec<(SessionId, Vec<Datagram>)> = Vec::new();
         for (source, datagram) in batch.datagrams {
             let Some(session) = self.demux.route(source, &datagram) else {
                 self.unplaced += 1;

@@ -92,7 +92,26 @@ pub struct Segment {
     pub bytes: Bytes,
 }
 
+impl Part {
+    /// Returns the size of the chunk, known from its samples even when [`bytes`](Self::bytes) was let go.
+    pub fn size_bytes(&self) -> u64 {
+        self.payload_offset as u64 + self.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>()
+    }
+}
+
 impl Segment {
+    /// Returns the size of the object, known from its parts even when [`bytes`](Self::bytes) was let go.
+    pub fn size_bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.size_bytes()).sum()
+    }
+
+    /// Returns the segment without its media: all that playlists, manifests and the MP4's header want to know.
+    #[must_use]
+    pub fn without_media(&self) -> Self {
+        let parts = self.parts.iter().map(|part| Arc::new(Part { bytes: Bytes::new(), ..Part::clone(part) }));
+        Self { parts: parts.collect(), bytes: Bytes::new(), ..self.clone() }
+    }
+
     /// Returns the object's name within its rendition, such as `000001.m4s`.
     pub fn object_name(&self) -> String {
         format!("{:06}.m4s", self.msn)

@@ -200,7 +200,7 @@ impl ManifestBuilder {
             name: ObjectName::segment(segment).as_str().into(),
             start_ms: self.millis_from_start(start),
             duration_ms: millis(span),
-            bytes: segment.bytes.len() as u64,
+            bytes: segment.size_bytes(),
             sha256,
         });
         self.describe_track(segment, config);

@@ -23,7 +23,7 @@ impl Measure {
 
     /// Adds a segment of the same rendition.
     pub fn add(&mut self, segment: &Segment) {
-        let bytes = segment.bytes.len() as u64;
+        let bytes = segment.size_bytes();
         self.bytes += bytes;
         self.duration_ticks += segment.duration_ticks;
         self.samples += segment.parts.iter().map(|part| part.samples.len() as u64).sum::<u64>();

@@ -4,11 +4,11 @@
 //! lists.
 
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use mp4::Mp4Reader;
-use mp4_atom::{Codec as Entry, Moov, ReadUntil, Trak};
+use mp4_atom::{Atom, Codec as Entry, DecodeAtom, Header, Moov, ReadFrom, Trak};
 use onair_media::Codec;
 
 /// Begins each NAL unit of a byte stream (ITU-T H.264 Annex B).
@@ -96,7 +96,7 @@ impl Clip {
     pub(crate) fn open(path: &Path) -> Result<Self, ClipError> {
         let mut file = File::open(path)?;
         let size = file.metadata()?.len();
-        let moov = Moov::read_until(&mut BufReader::new(&mut file))?;
+        let moov = read_moov(&mut BufReader::new(&mut file))?;
         file.seek(SeekFrom::Start(0))?;
         let reader = Mp4Reader::read_header(BufReader::new(file), size)?;
         let (mut tracks, mut skipped): (Vec<Track>, Vec<String>) = (Vec::new(), Vec::new());
@@ -203,6 +203,21 @@ impl Format {
             }
             Self::Av1 { .. } | Self::Vp9 | Self::Opus => Some(sample.into()),
         }
+    }
+}
+
+/// Reads the `moov` box, wherever it stands. (`read_until` of mp4-atom takes the bodies of other boxes for boxes.)
+fn read_moov(file: &mut (impl Read + Seek)) -> Result<Moov, ClipError> {
+    loop {
+        let header = Header::read_from(file)?;
+        // Without a size the box goes on to the end of the file (ISO/IEC 14496-12 §4.2).
+        let size_bytes = header.size.map_or(u64::MAX, |size| size as u64);
+        if header.kind == Moov::KIND {
+            let mut body = Vec::new();
+            file.take(size_bytes).read_to_end(&mut body)?;
+            return Ok(Moov::decode_atom(&header, &mut body.as_slice())?);
+        }
+        file.seek(SeekFrom::Current(i64::try_from(size_bytes).unwrap_or(i64::MAX)))?;
     }
 }
 

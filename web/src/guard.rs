@@ -1,10 +1,10 @@
 //! What a request claims to be, checked once: the room of its path and the right of its token.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, ORIGIN};
 use onair_media::{RecordingId, RoomName};
 
-use crate::auth::{Denied, Right, bearer_token};
+use crate::auth::{Denied, Policy, Right, bearer_token};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -31,4 +31,18 @@ pub(crate) fn authorize(
         Denied::TokenUnknown => Problem::token_unknown(),
         Denied::Forbidden => Problem::forbidden(),
     })
+}
+
+/// Refuses what changes something at the wish of another site's page, where no token stands in its way: whoever runs a
+/// server without tokens on his own machine may visit any site.
+pub(crate) fn refuse_foreign_pages(request: &HttpRequest, state: &AppState) -> Result<(), Problem> {
+    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
+    let host = request.connection_info().host().to_owned();
+    let is_ours = origin.to_str().is_ok_and(|origin| origin.split("://").nth(1) == Some(host.as_str()));
+    match state.policy {
+        Policy::Open if !is_ours => {
+            Err(Problem::forbidden().because("pages of other sites may not change anything here"))
+        }
+        _ => Ok(()),
+    }
 }

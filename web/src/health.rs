@@ -4,10 +4,13 @@ use actix_web::{HttpResponse, web};
 use onair_actors::room_manager::CountRooms;
 
 use crate::problem::Problem;
+use crate::server::readable;
 use crate::state::{AppState, ask};
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    config.route("/healthz", web::get().to(alive)).route("/readyz", web::get().to(ready));
+    config
+        .service(readable("/healthz").route(web::get().to(alive)))
+        .service(readable("/readyz").route(web::get().to(ready)));
 }
 
 async fn alive() -> HttpResponse {

@@ -14,12 +14,13 @@ use onair_media::{MediaKind, RecordingId, RoomName};
 use crate::auth::Right;
 use crate::guard::{authorize, room_name};
 use crate::problem::Problem;
-use crate::state::{AppState, ask};
+use crate::server::readable;
+use crate::state::{AppState, ask, ask_or};
 
 pub(crate) const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    config.route("/hls/{room}/{object:.*}", web::get().to(get)).route("/hls/{room}/{object:.*}", web::head().to(get));
+    config.service(readable("/hls/{room}/{object:.*}").route(web::get().to(get)).route(web::head().to(get)));
 }
 
 async fn get(
@@ -51,7 +52,7 @@ async fn fetch(state: &AppState, room: &RoomName, get: GetHls) -> Result<bytes::
     let handle =
         state.room(room).await.map_err(|problem| if is_entry { problem } else { Problem::object_not_found() })?;
     let packager = ask(&handle.addr, FindPackager).await?.ok_or_else(missing)?;
-    ask(&packager, get).await?.ok_or_else(missing)
+    ask_or(&packager, get, missing).await?.ok_or_else(missing)
 }
 
 /// Parses `index.m3u8`, `{broadcast}/video/index.m3u8` or `{broadcast}/video/000001.m4s`.

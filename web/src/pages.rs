@@ -1,7 +1,8 @@
 //! The web pages, embedded into the binary: one single-page application for all paths.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::RustEmbed;
 
 use crate::problem::Problem;
@@ -39,6 +40,17 @@ async fn application() -> Result<HttpResponse, Problem> {
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((REFERRER_POLICY, "same-origin"))
         .body(page.data.into_owned()))
+}
+
+/// Answers a path that leads nowhere: a person gets the application, which says so and goes on; a script a problem.
+pub(crate) async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if request.method() != Method::GET || !accepts.contains("text/html") {
+        return Err(Problem::not_found());
+    }
+    let mut page = application().await?;
+    *page.status_mut() = StatusCode::NOT_FOUND;
+    Ok(page)
 }
 
 /// Serves a file of the build, which puts a hash of the content into each name.

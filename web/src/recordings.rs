@@ -9,8 +9,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
-use onair_actors::packager::RecordingState;
-use onair_actors::room::Describe;
+use onair_actors::room::MakesRecording;
 use onair_media::{RecordingId, RoomName};
 use onair_recorder::store::RecordingQuery;
 use onair_recorder::{ObjectInfo, ObjectName, ObjectPath, StoreError};
@@ -18,8 +17,9 @@ use serde::Deserialize;
 use tracing::warn;
 
 use crate::auth::Right;
-use crate::guard::{authorize, recording_id, room_name};
+use crate::guard::{authorize, recording_id, refuse_foreign_pages, room_name};
 use crate::problem::Problem;
+use crate::server::readable;
 use crate::state::{AppState, ask};
 
 /// How many recordings a page has when nothing is said, and at most.
@@ -38,11 +38,18 @@ struct ListQuery {
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
-        .route("/api/recordings", web::get().to(list))
-        .route("/api/recordings/{room}/{recording}", web::get().to(manifest))
-        .route("/api/recordings/{room}/{recording}", web::delete().to(delete))
-        .route("/recordings/{room}/{recording}/{object:.+}", web::get().to(get))
-        .route("/recordings/{room}/{recording}/{object:.+}", web::head().to(head));
+        .service(readable("/api/recordings").route(web::get().to(list)))
+        .service(
+            web::resource("/api/recordings/{room}/{recording}")
+                .route(web::get().to(manifest))
+                .route(web::delete().to(delete))
+                .default_service(web::to(async || Problem::method_not_allowed("GET, DELETE"))),
+        )
+        .service(
+            readable("/recordings/{room}/{recording}/{object:.+}")
+                .route(web::get().to(get))
+                .route(web::head().to(head)),
+        );
 }
 
 /// Lists recordings, newest first.
@@ -51,11 +58,33 @@ async fn list(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpRe
     let query = query.map_err(|error| Problem::invalid_request(error.to_string()))?.into_inner();
     // The pages' form sends an empty text for "all rooms".
     let room = query.room.as_deref().filter(|room| !room.is_empty()).map(room_name).transpose()?;
-    authorize(&request, &state, Right::View, room.as_ref())?;
+    let rooms = viewable_rooms(&request, &state, room).await?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-    let query = RecordingQuery { room, from: query.from, to: query.to, limit, cursor: query.cursor };
+    let query = RecordingQuery { rooms, from: query.from, to: query.to, limit, cursor: query.cursor };
     let page = state.store.list_recordings(&query).await.map_err(store_problem)?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(page))
+}
+
+/// Returns the rooms that are asked for and may be viewed; `None` for all there are.
+async fn viewable_rooms(
+    request: &HttpRequest,
+    state: &AppState,
+    room: Option<RoomName>,
+) -> Result<Option<Vec<RoomName>>, Problem> {
+    if let Some(room) = room {
+        authorize(request, state, Right::View, Some(&room))?;
+        return Ok(Some(vec![room]));
+    }
+    match authorize(request, state, Right::View, None) {
+        Ok(()) => Ok(None),
+        // A token for some rooms sees those.
+        Err(problem) if problem.code() == "forbidden" => {
+            let mut rooms = state.store.list_rooms().await.map_err(store_problem)?;
+            rooms.retain(|room| authorize(request, state, Right::View, Some(room)).is_ok());
+            Ok(Some(rooms))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Returns the manifest of a recording.
@@ -80,7 +109,8 @@ async fn delete(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let (room, recording) = named(&path)?;
-    authorize(&request, &state, Right::Record, Some(&room))?;
+    authorize(&request, &state, Right::Admin, Some(&room))?;
+    refuse_foreign_pages(&request, &state)?;
     if is_being_made(&state, &room, &recording).await? {
         return Err(Problem::recording_is_live());
     }
@@ -92,10 +122,12 @@ async fn delete(
 }
 
 async fn is_being_made(state: &AppState, room: &RoomName, recording: &RecordingId) -> Result<bool, Problem> {
-    let Ok(handle) = state.room(room).await else { return Ok(false) };
-    let status = ask(&handle.addr, Describe { with_actors: false }).await?.recording;
-    let is_unfinished = matches!(status.state, RecordingState::Recording | RecordingState::Finishing);
-    Ok(is_unfinished && status.recording.as_deref() == Some(recording.as_str()))
+    let handle = match state.room(room).await {
+        Ok(handle) => handle,
+        Err(problem) if problem.code() == "room_not_found" => return Ok(false),
+        Err(problem) => return Err(problem),
+    };
+    ask(&handle.addr, MakesRecording(recording.clone())).await?.ok_or_else(Problem::unavailable)
 }
 
 fn named(path: &(String, String)) -> Result<(RoomName, RecordingId), Problem> {
@@ -184,9 +216,13 @@ fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
 /// whole object, as RFC 9110 §14.2 allows.
 fn wanted_range(request: &HttpRequest, tag: Option<&EntityTag>, size: u64) -> Result<Option<Range<u64>>, Problem> {
     let Ok(RangeHeader::Bytes(specs)) = RangeHeader::parse(request) else { return Ok(None) };
-    if let Ok(IfRange::EntityTag(wanted)) = IfRange::parse(request)
-        && !tag.is_some_and(|tag| tag.strong_eq(&wanted))
-    {
+    let is_same = match IfRange::parse(request) {
+        Ok(IfRange::EntityTag(wanted)) => tag.is_some_and(|tag| tag.strong_eq(&wanted)),
+        // To the second, a date cannot tell two versions apart (RFC 9110 §8.8.2.2).
+        Ok(IfRange::Date(_)) => false,
+        Err(_) => true,
+    };
+    if !is_same {
         return Ok(None);
     }
     let [spec] = specs.as_slice() else { return Ok(None) };

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::auth::Right;
 use crate::guard::{authorize, room_name};
 use crate::problem::Problem;
+use crate::server::readable;
 use crate::state::{AppState, ask};
 
 /// How many rooms are asked at a time for a list.
@@ -20,7 +21,9 @@ struct Rooms {
 }
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    config.route("/api/rooms", web::get().to(list)).route("/api/rooms/{room}", web::get().to(describe));
+    config
+        .service(readable("/api/rooms").route(web::get().to(list)))
+        .service(readable("/api/rooms/{room}").route(web::get().to(describe)));
 }
 
 /// Lists the rooms that the token may view.

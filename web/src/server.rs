@@ -9,7 +9,7 @@ use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, Resource, web};
 use tracing::debug;
 
 use crate::problem::{ACCEPT_POST, Problem};
@@ -48,7 +48,7 @@ pub fn serve(
             .configure(recordings::configure)
             .configure(health::configure)
             .configure(pages::configure)
-            .default_service(web::to(async || Problem::not_found()))
+            .default_service(web::to(pages::nowhere))
     };
     // Signals are the binary's business: it ends the broadcasts first.
     let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_S);
@@ -57,6 +57,11 @@ pub fn serve(
         None => server.listen(listener)?,
     };
     Ok(server.run())
+}
+
+/// Begins a resource that can only be read; any other method is told so.
+pub(crate) fn readable(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(async || Problem::method_not_allowed("GET, HEAD")))
 }
 
 fn cors(origins: &[String]) -> Cors {

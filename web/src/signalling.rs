@@ -7,9 +7,8 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATIO
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use onair_actors::core::offer::{IceFragment, Offer, OfferError, Role};
-use onair_actors::core::session::EndReason;
-use onair_actors::peer::{Close, Patch, PatchError, Patched, Peer};
-use onair_actors::room::{AdmitError, Admitted, FindSession, Publish, Subscribe};
+use onair_actors::peer::{Patch, PatchError, Patched, Peer};
+use onair_actors::room::{AdmitError, Admitted, DeleteSession, FindSession, Publish, Subscribe};
 use onair_actors::room_manager::RoomHandle;
 use onair_actors::session_id::SessionId;
 use onair_media::RoomName;
@@ -18,7 +17,7 @@ use serde::Deserialize;
 use crate::auth::Right;
 use crate::guard::{authorize, room_name};
 use crate::problem::{ACCEPT_PATCH, ACCEPT_POST, Problem};
-use crate::state::{AppState, ask};
+use crate::state::{AppState, ask, ask_or};
 
 /// An offer of a browser with all its codecs is some 10 KiB.
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -41,8 +40,8 @@ struct PostQuery {
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     for (role, prefix) in [(Role::Publisher, "/whip"), (Role::Viewer, "/whep")] {
         let endpoint = web::resource(format!("{prefix}/{{room}}"))
-            .route(web::post().to(move |request, query, state, body| post(role, request, query, state, body)))
-            .route(web::method(Method::OPTIONS).to(endpoint_options))
+            .route(web::post().to(move |request, state, body| post(role, request, state, body)))
+            .route(web::method(Method::OPTIONS).to(move |request, state| endpoint_options(role, request, state)))
             .route(web::get().to(reserved))
             .route(web::head().to(reserved))
             .default_service(web::to(async || Problem::method_not_allowed(ENDPOINT_METHODS)));
@@ -61,12 +60,13 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 async fn post(
     role: Role,
     request: HttpRequest,
-    query: web::Query<PostQuery>,
     state: web::Data<AppState>,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let room = room_name(request.match_info().query("room"))?;
     authorize(&request, &state, right(role), Some(&room))?;
+    let query = web::Query::<PostQuery>::from_query(request.query_string());
+    let query = query.map_err(|error| Problem::invalid_request(error.to_string()))?;
     if !has_content_type(request.headers(), SDP) {
         return Err(Problem::unsupported_media_type(SDP));
     }
@@ -145,7 +145,7 @@ async fn patch(
     }
     let if_match = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let fragment = IceFragment::parse(&text(body).await?).map_err(offer_problem)?;
-    match ask(&peer, Patch { fragment, if_match }).await? {
+    match ask_or(&peer, Patch { fragment, if_match }, Problem::session_not_found).await? {
         Ok(Patched::Trickled) => Ok(HttpResponse::NoContent().finish()),
         Ok(Patched::Restarted { fragment, etag }) => {
             Ok(HttpResponse::Ok().insert_header((ETAG, etag.as_str())).content_type(SDP_FRAGMENT).body(fragment))
@@ -158,12 +158,24 @@ async fn patch(
 
 /// Ends a session (RFC 9725 §4.2). The tag is ignored.
 async fn delete(role: Role, request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let peer = find_session(role, &request, &state).await?;
-    ask(&peer, Close(EndReason::Deleted)).await?;
-    Ok(HttpResponse::Ok().finish())
+    let (room, id) = named_session(role, &request, &state).await?;
+    match ask_or(&room.addr, DeleteSession(id, role), Problem::session_not_found).await? {
+        true => Ok(HttpResponse::Ok().finish()),
+        false => Err(Problem::session_not_found()),
+    }
 }
 
 async fn find_session(role: Role, request: &HttpRequest, state: &AppState) -> Result<actix::Addr<Peer>, Problem> {
+    let (room, id) = named_session(role, request, state).await?;
+    ask(&room.addr, FindSession(id, role)).await?.ok_or_else(Problem::session_not_found)
+}
+
+/// Parses and authorises the path of a session.
+async fn named_session(
+    role: Role,
+    request: &HttpRequest,
+    state: &AppState,
+) -> Result<(RoomHandle, SessionId), Problem> {
     let room = room_name(request.match_info().query("room"))?;
     authorize(request, state, right(role), Some(&room))?;
     let id = SessionId::parse(request.match_info().query("session")).ok_or_else(Problem::session_not_found)?;
@@ -171,12 +183,16 @@ async fn find_session(role: Role, request: &HttpRequest, state: &AppState) -> Re
         "room_not_found" => Problem::session_not_found(),
         _ => problem,
     })?;
-    ask(&handle.addr, FindSession(id, role)).await?.ok_or_else(Problem::session_not_found)
+    Ok((handle, id))
 }
 
-async fn endpoint_options(state: web::Data<AppState>) -> HttpResponse {
+/// Names the ICE servers to those who may use them: a preflight carries no token (W9).
+async fn endpoint_options(role: Role, request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
     let mut response = options(ACCEPT_POST, SDP, ENDPOINT_METHODS);
-    add_ice_servers(&mut response, &state);
+    let room = room_name(request.match_info().query("room"));
+    if room.is_ok_and(|room| authorize(&request, &state, right(role), Some(&room)).is_ok()) {
+        add_ice_servers(&mut response, &state);
+    }
     response.finish()
 }
 

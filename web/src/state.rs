@@ -61,5 +61,22 @@ where
     M: Message + Send + 'static,
     M::Result: Send,
 {
-    actor.send(message).timeout(PATIENCE).await.map_err(|_| Problem::unavailable())
+    ask_or(actor, message, Problem::unavailable).await
+}
+
+/// Asks an actor that may be gone, with a deadline.
+///
+/// # Errors
+/// `gone()` when it has ended, 503 when it does not answer in time.
+pub async fn ask_or<A, M>(actor: &Addr<A>, message: M, gone: impl FnOnce() -> Problem) -> Result<M::Result, Problem>
+where
+    A: Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    actor.send(message).timeout(PATIENCE).await.map_err(|error| match error {
+        MailboxError::Closed => gone(),
+        MailboxError::Timeout => Problem::unavailable(),
+    })
 }

@@ -1,8 +1,12 @@
 //! One batch to many readers: a slow reader costs only itself.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use onair_media::{MediaKind, PacketBatch, SourceId};
+
+/// How long a reader waits for a keyframe before it is asked for again: the request or the answer may be lost.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of a batch that was offered to a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub struct Fanout<R> {
     readers: Vec<Reader<R>>,
     /// The source that was seen to send video: only such a one has keyframes to wait for.
     video_source: Option<SourceId>,
+    /// When a keyframe was last asked for.
+    asked_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -33,7 +39,7 @@ struct Reader<R> {
 
 impl<R> Default for Fanout<R> {
     fn default() -> Self {
-        Self { readers: Vec::new(), video_source: None }
+        Self { readers: Vec::new(), video_source: None, asked_at: None }
     }
 }
 
@@ -50,33 +56,40 @@ impl<R> Fanout<R> {
 
     /// Offers a batch to every reader through `deliver(reader, batch, after_gap)`.
     ///
-    /// A reader whose queue is full misses everything up to the next keyframe. Returns true when a reader fell behind
-    /// just now, so that the caller asks the publisher for a keyframe.
+    /// A reader whose queue is full misses everything up to the next keyframe. Returns true when the publisher is to be
+    /// asked for one: a reader fell behind, or could not even take the keyframe, or has waited for one for a second.
     pub fn publish(
         &mut self,
         batch: &Arc<PacketBatch>,
         mut deliver: impl FnMut(&R, Arc<PacketBatch>, bool) -> Delivery,
     ) -> bool {
         let may_resume = self.may_resume(batch);
-        let mut fell_behind = false;
+        let (mut fell_behind, mut waiting) = (false, false);
         self.readers.retain_mut(|reader| {
             let after_gap = reader.behind;
             if after_gap && !may_resume {
                 reader.dropped_packets += batch.packets.len() as u64;
+                waiting = true;
                 return true;
             }
             match deliver(&reader.to, Arc::clone(batch), after_gap) {
                 Delivery::Taken => reader.behind = false,
                 Delivery::Full => {
                     reader.dropped_packets += batch.packets.len() as u64;
-                    fell_behind |= !reader.behind;
+                    fell_behind = true;
                     reader.behind = true;
                 }
                 Delivery::Gone => return false,
             }
             true
         });
-        fell_behind
+        let now = batch.packets.last().map(|packet| packet.received_at);
+        let is_due = |asked: Instant| now.is_some_and(|now| now.saturating_duration_since(asked) >= ASK_AGAIN_AFTER);
+        let asks = fell_behind || (waiting && self.asked_at.is_none_or(is_due));
+        if asks {
+            self.asked_at = now;
+        }
+        asks
     }
 
     /// Returns how many readers there are.
@@ -111,8 +124,6 @@ impl<R> Fanout<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use onair_media::{Codec, RtpPacket, SourceId};
 
     use super::*;
@@ -155,6 +166,23 @@ mod tests {
         assert_eq!(slow, [(true, true), (false, false)]);
         assert_eq!(got.iter().filter(|(reader, ..)| *reader == "fast").count(), 4);
         assert_eq!(fanout.dropped_packets(), 2);
+    }
+
+    #[test]
+    fn a_reader_that_cannot_take_its_keyframe_is_not_forgotten() {
+        let mut fanout = Fanout::default();
+        fanout.add(());
+        let at = |seconds: u64, keyframe| {
+            let mut batch = Arc::into_inner(batch(keyframe)).unwrap();
+            batch.packets[0].received_at += Duration::from_secs(seconds);
+            Arc::new(batch)
+        };
+        // Behind; the keyframe finds the queue still full, and another one is wanted at once. It never comes, so it is
+        // wanted again after a second, and not before.
+        assert!(fanout.publish(&at(0, false), |_, _, _| Delivery::Full));
+        assert!(fanout.publish(&at(0, true), |_, _, _| Delivery::Full));
+        assert!(!fanout.publish(&at(0, false), |_, _, _| Delivery::Taken));
+        assert!(fanout.publish(&at(2, false), |_, _, _| Delivery::Taken));
     }
 
     #[test]

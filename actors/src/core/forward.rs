@@ -7,9 +7,9 @@ use onair_media::{Codec, MediaKind, RtpPacket, SenderReport, SourceId};
 /// How often a viewer that waits for a keyframe asks again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// A step of the publisher's sequence number this wide, either way, is a sender that numbers anew: another SSRC, or a
-/// gap of half a minute. The same as packaging takes for one.
-const RESTART_STEP: u64 = 10_000;
+/// How far a number may be from the newest one: some seconds of loss or reordering at any bitrate we carry, and
+/// SRTP's own reach is but ten times that (RFC 3711 §3.3.1).
+const RUN_REACH: u64 = 3000;
 
 /// Holds what one viewer has got so far, for both of its tracks.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ struct Run {
     source: SourceId,
     codec: Codec,
     first_seq_no: u64,
+    newest_seq_no: u64,
     seq_shift: i64,
     timestamp_shift: u32,
 }
@@ -113,12 +114,13 @@ impl Track {
     }
 
     fn forward(&mut self, source: SourceId, packet: &RtpPacket) -> Option<(u64, u32)> {
-        let goes_on =
-            |run: &Run| run.source == source && run.codec == packet.codec && self.is_near(*run, packet.seq_no);
-        let run = match self.run.filter(goes_on) {
+        let goes_on = |run: &Run| run.source == source && run.codec == packet.codec && run.is_near(packet.seq_no);
+        let mut run = match self.run.filter(goes_on) {
             Some(run) => run,
             None => self.begin(source, packet)?,
         };
+        run.newest_seq_no = run.newest_seq_no.max(packet.seq_no);
+        self.run = Some(run);
         if packet.seq_no < run.first_seq_no {
             return None;
         }
@@ -127,12 +129,6 @@ impl Track {
         self.next_seq_no = self.next_seq_no.max(seq_no + 1);
         self.last = Some((timestamp, packet.received_at));
         Some((seq_no, timestamp))
-    }
-
-    /// Tells whether a publisher's sequence number can belong to the run.
-    fn is_near(&self, run: Run, seq_no: u64) -> bool {
-        let expected = self.next_seq_no.checked_add_signed(-run.seq_shift);
-        expected.is_some_and(|expected| expected.abs_diff(seq_no) < RESTART_STEP)
     }
 
     /// Begins a run at a packet where a decoder may start.
@@ -153,11 +149,19 @@ impl Track {
             source,
             codec: packet.codec,
             first_seq_no: packet.seq_no,
+            newest_seq_no: packet.seq_no,
             seq_shift: (self.next_seq_no as i64).checked_sub_unsigned(packet.seq_no)?,
             timestamp_shift: timestamp.wrapping_sub(packet.timestamp),
         };
         self.run = Some(run);
         self.run
+    }
+}
+
+impl Run {
+    /// Tells whether a number belongs to the run: a sender that changes its SSRC in mid-session numbers anew.
+    const fn is_near(&self, seq_no: u64) -> bool {
+        seq_no + RUN_REACH >= self.newest_seq_no && seq_no <= self.newest_seq_no + RUN_REACH
     }
 }
 
@@ -237,17 +241,16 @@ mod tests {
     }
 
     #[test]
-    fn a_publisher_that_numbers_anew_is_followed_from_its_next_keyframe() {
+    fn a_sender_that_numbers_anew_goes_on_at_its_keyframe() {
         let start = Instant::now();
-        let mut forwarder = Forwarder::new(SEED);
-        let first = forwarder.forward(SourceId(1), &video(200_000, 0, true, start)).unwrap();
-        let at = start + Duration::from_secs(1);
-        assert_eq!(forwarder.forward(SourceId(1), &video(100, 5, false, at)), None);
-        assert!(forwarder.wants_keyframe(at));
-        let second = forwarder.forward(SourceId(1), &video(101, 5, true, at)).unwrap();
-        assert_eq!(second.seq_no, first.seq_no + 1);
-        let third = forwarder.forward(SourceId(1), &video(102, 3005, false, at)).unwrap();
-        assert_eq!(third.seq_no, first.seq_no + 2);
+        for restart in [7, 9_000_000] {
+            let mut forwarder = Forwarder::new(SEED);
+            let first = forwarder.forward(SourceId(1), &video(100_000, 0, true, start)).unwrap();
+            assert_eq!(forwarder.forward(SourceId(1), &video(restart, 0, false, start)), None);
+            assert!(forwarder.wants_keyframe(start));
+            let second = forwarder.forward(SourceId(1), &video(restart + 1, 0, true, start)).unwrap();
+            assert_eq!(second.seq_no, first.seq_no + 1);
+        }
     }
 
     #[test]

@@ -6,5 +6,6 @@ pub mod fanout;
 pub mod forward;
 pub mod meter;
 pub mod offer;
+pub mod quiet;
 pub mod session;
 pub mod throttle;

@@ -1,8 +1,13 @@
 //! SDP offers and ICE fragments as WHIP and WHEP allow them (RFC 9725 §4.2 and §4.4), checked before str0m sees them.
 
+use std::collections::HashSet;
+
 use onair_media::MediaKind;
+use str0m::IceCreds;
 use str0m::change::SdpOffer;
-use str0m::{Candidate, IceCreds};
+
+/// What str0m can repeat in its answer.
+const MID_MAX_BYTES: usize = 16;
 
 /// Tells a publisher's session from a viewer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -55,7 +60,7 @@ pub struct OfferedTrack {
 
 impl Offer {
     /// Checks an offer: one BUNDLE group over all m-lines, at most one audio and one video, `rtcp-mux`, the right
-    /// direction. Candidates that cannot be resolved and simulcast lines are left out of what str0m sees.
+    /// direction. Candidates and simulcast lines are left out of what str0m sees.
     ///
     /// # Errors
     /// [`OfferError::Malformed`] when it is not SDP, [`OfferError::NotAcceptable`] when it breaks RFC 9725 §4.2.
@@ -72,7 +77,11 @@ impl Offer {
             }
         }
         check_bundle(session, &tracks)?;
+        check_payload_types(media)?;
         let mut text = rendered(session, None);
+        // In the order of the m-lines, which is the one that str0m understands.
+        let mids: Vec<_> = tracks.iter().map(|track| track.mid.as_str()).collect();
+        text.push_str(&format!("a=group:BUNDLE {}\r\n", mids.join(" ")));
         for lines in media {
             check_direction(session, lines, role)?;
             text.push_str(&rendered(lines, Some(role)));
@@ -109,7 +118,7 @@ impl Offer {
                 text.push_str(&format!("a=ice-ufrag:{}\r\n", creds.ufrag));
             } else if line.starts_with("a=ice-pwd:") {
                 text.push_str(&format!("a=ice-pwd:{}\r\n", creds.pass));
-            } else if !line.starts_with("a=candidate:") {
+            } else {
                 text.push_str(line);
                 text.push_str("\r\n");
             }
@@ -152,8 +161,30 @@ fn track(lines: &[&str]) -> Result<OfferedTrack, OfferError> {
         return Err(not_acceptable("RTP and RTCP on different ports (a=rtcp-mux is missing)".into()));
     }
     let mid = lines.iter().find_map(|line| line.strip_prefix("a=mid:"));
-    let mid = mid.ok_or_else(|| malformed("an m-line has no a=mid"))?;
-    Ok(OfferedTrack { mid: mid.trim().into(), kind })
+    let mid = mid.ok_or_else(|| malformed("an m-line has no a=mid"))?.trim();
+    if mid.is_empty() || mid.len() > MID_MAX_BYTES || !mid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Err(not_acceptable(format!("an a=mid other than 1 to {MID_MAX_BYTES} of A-Z a-z 0-9 _")));
+    }
+    Ok(OfferedTrack { mid: mid.into(), kind })
+}
+
+/// Checks that each payload type stands for one thing in the whole bundle (RFC 9143 §9.1): str0m takes it for granted.
+fn check_payload_types(media: &[Vec<&str>]) -> Result<(), OfferError> {
+    let (mut formats, mut rtpmaps, mut repairs) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for lines in media {
+        let listed = lines.first().into_iter().flat_map(|m_line| m_line.split_whitespace().skip(3));
+        let mapped = lines.iter().filter_map(|line| line.strip_prefix("a=rtpmap:"));
+        let repairing =
+            lines.iter().filter_map(|line| line.strip_prefix("a=fmtp:")).filter(|fmtp| fmtp.contains("apt="));
+        let number = |attribute: &str| attribute.split(' ').next().unwrap_or_default().to_owned();
+        let once = listed.map(str::to_owned).all(|pt| formats.insert(pt))
+            && mapped.map(number).all(|pt| rtpmaps.insert(pt))
+            && repairing.map(number).all(|pt| repairs.insert(pt));
+        if !once {
+            return Err(not_acceptable("a payload type that stands for two things".into()));
+        }
+    }
+    Ok(())
 }
 
 fn check_bundle(session: &[&str], tracks: &[OfferedTrack]) -> Result<(), OfferError> {
@@ -191,35 +222,30 @@ fn rendered(lines: &[&str], role: Option<Role>) -> String {
 }
 
 fn is_kept(line: &str) -> bool {
-    if let Some(candidate) = line.strip_prefix("a=candidate:") {
-        return parse_candidate(candidate).is_some();
-    }
+    // An ICE-lite agent sends no checks, so it has no use for candidates: it learns an address from the checks that
+    // come (RFC 8445 §7.3.1.3).
+    let is_ice = line.starts_with("a=candidate:") || line == "a=end-of-candidates";
     // One encoding a track is forwarded: an answer without these lines makes the browser send just one (RFC 8853 §5.3).
     let is_simulcast = line.starts_with("a=simulcast:") || line.starts_with("a=rid:");
-    !is_simulcast && !DIRECTIONS.contains(&line)
+    let is_bundle = line.starts_with("a=group:BUNDLE");
+    !is_ice && !is_simulcast && !is_bundle && !DIRECTIONS.contains(&line)
 }
 
-/// Parses the value of `a=candidate:`; host names (mDNS) and unknown transports are `None` and silently left out.
-fn parse_candidate(value: &str) -> Option<Candidate> {
-    Candidate::from_sdp_string(&format!("candidate:{value}")).ok()
-}
-
-/// Holds what a PATCH may say: candidates, and credentials (RFC 8840 §9, `application/trickle-ice-sdpfrag`).
+/// Holds what a PATCH may say that matters to an ICE-lite agent: credentials (RFC 8840 §9,
+/// `application/trickle-ice-sdpfrag`). Candidates are taken and forgotten.
 #[derive(Debug)]
 pub struct IceFragment {
     /// The credentials, when the fragment has both.
     pub creds: Option<IceCreds>,
-    /// The candidates that could be understood.
-    pub candidates: Vec<Candidate>,
 }
 
 impl IceFragment {
-    /// Parses a fragment. Candidates that cannot be resolved are left out (RFC 9725 §4.4.1).
+    /// Parses a fragment.
     ///
     /// # Errors
     /// [`OfferError::Malformed`] when a line is not SDP or only one half of the credentials is there.
     pub fn parse(text: &str) -> Result<Self, OfferError> {
-        let (mut ufrag, mut pass, mut candidates) = (None, None, Vec::new());
+        let (mut ufrag, mut pass) = (None, None);
         for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
             if line.as_bytes().get(1) != Some(&b'=') {
                 return Err(malformed("a line is not of the form x=value"));
@@ -228,8 +254,6 @@ impl IceFragment {
                 ufrag = Some(ice_text(value, 4)?);
             } else if let Some(value) = line.strip_prefix("a=ice-pwd:") {
                 pass = Some(ice_text(value, 22)?);
-            } else if let Some(value) = line.strip_prefix("a=candidate:") {
-                candidates.extend(parse_candidate(value));
             }
         }
         let creds = match (ufrag, pass) {
@@ -237,7 +261,7 @@ impl IceFragment {
             (None, None) => None,
             _ => return Err(malformed("ice-ufrag and ice-pwd come together")),
         };
-        Ok(Self { creds, candidates })
+        Ok(Self { creds })
     }
 }
 
@@ -278,8 +302,8 @@ mod tests {
     fn an_offer_is_narrowed_to_its_role() {
         let offer = Offer::parse(OFFER, Role::Publisher).unwrap();
         assert!(!offer.text.contains("sendrecv"));
-        assert!(!offer.text.contains(".local"));
-        assert!(offer.text.contains("192.0.2.1"));
+        assert!(!offer.text.contains("a=candidate"));
+        assert!(offer.text.contains("a=group:BUNDLE 0 1\r\n"));
         let kinds: Vec<_> = offer.tracks().iter().map(|track| track.kind).collect();
         assert_eq!(kinds, [MediaKind::Audio, MediaKind::Video]);
     }
@@ -292,6 +316,16 @@ mod tests {
             (OFFER.replacen("a=rtcp-mux\r\n", "", 1), "no rtcp-mux (W5)"),
             (OFFER.replace("m=audio", "m=video"), "two videos (W5)"),
             (OFFER.replace("m=audio", "m=application"), "data channel"),
+            (
+                OFFER.replace("a=mid:0", "a=mid:audio-0").replace("BUNDLE 0", "BUNDLE audio-0"),
+                "a mid that str0m would change",
+            ),
+            (
+                OFFER.replace("SAVPF 111", "SAVPF 96").replace("rtpmap:111", "rtpmap:96"),
+                "one payload type for two codecs",
+            ),
+            (format!("{OFFER}a=rtpmap:96 VP9/90000\r\n"), "one payload type mapped twice"),
+            (format!("{OFFER}a=fmtp:97 apt=96\r\na=fmtp:97 apt=98\r\n"), "one repair for two"),
         ];
         for (text, why) in cases {
             assert!(matches!(Offer::parse(&text, Role::Publisher), Err(OfferError::NotAcceptable(_))), "{why}");
@@ -312,11 +346,16 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_replaces_credentials_and_candidates() {
+    fn a_group_may_have_another_order_than_the_m_lines() {
+        let offer = Offer::parse(&OFFER.replace("BUNDLE 0 1", "BUNDLE 1 0"), Role::Publisher).unwrap();
+        assert!(offer.text.contains("a=group:BUNDLE 0 1\r\n"));
+    }
+
+    #[test]
+    fn a_restart_replaces_credentials() {
         let creds = IceCreds { ufrag: "wxyz".into(), pass: "0123456789012345678901".into() };
         let offer = Offer::parse(OFFER, Role::Publisher).unwrap().with_credentials(&creds);
         assert!(offer.text.contains("a=ice-ufrag:wxyz") && !offer.text.contains("abcd\r"));
-        assert!(!offer.text.contains("a=candidate"));
         assert!(offer.to_str0m().is_ok());
     }
 
@@ -325,7 +364,6 @@ mod tests {
         let trickle =
             IceFragment::parse("a=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 5 typ host\r\na=candidate:x\r\n").unwrap();
         assert!(trickle.creds.is_none());
-        assert_eq!(trickle.candidates.len(), 1);
         let restart = IceFragment::parse("a=ice-ufrag:EsAw\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\n").unwrap();
         assert_eq!(restart.creds.map(|creds| creds.ufrag), Some("EsAw".into()));
         assert!(IceFragment::parse("a=ice-ufrag:EsAw\n").is_err());

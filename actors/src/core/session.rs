@@ -5,19 +5,23 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use onair_media::{Codec, MediaKind, PacketBatch, RtpPacket, SenderReport};
 use serde::Serialize;
-use str0m::config::{CryptoProvider, DtlsCert};
-use str0m::format::Codec as Str0mCodec;
 use str0m::ice::StunMessage;
 use str0m::media::{KeyframeRequestKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, RtpWrite};
-use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcConfig, RtcError};
+use str0m::rtp::RtpWrite;
+use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcError};
 
+mod identity;
+
+pub use identity::{Identity, IdentityError};
+
+use self::identity::{config, known_codec};
 use super::forward::Forwarder;
 use super::offer::{IceFragment, Offer, OfferError, Role};
 
@@ -41,37 +45,6 @@ const RETRANSMISSION_SHARE_MAX: f32 = 0.5;
 /// A step back of the sequence number wider than this is a sender that numbers anew, and no late packet: str0m takes
 /// none that is more than 100 late.
 const LATE_PACKETS_MAX: u64 = 1000;
-
-/// Holds what all sessions of a process share.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    crypto: Arc<CryptoProvider>,
-    certificate: DtlsCert,
-    candidates: Vec<SocketAddr>,
-}
-
-impl Identity {
-    /// Creates one certificate for all sessions, which saves a key generation a join, and remembers the addresses
-    /// that every answer lists as candidates; the first of each IP version stands for the socket.
-    ///
-    /// # Errors
-    /// When the crypto provider cannot make a certificate.
-    pub fn new(candidates: Vec<SocketAddr>) -> Result<Self, IdentityError> {
-        let crypto = Arc::new(str0m::crypto::from_feature_flags());
-        let certificate = crypto.dtls_provider.generate_certificate().ok_or(IdentityError)?;
-        Ok(Self { crypto, certificate, candidates })
-    }
-
-    /// Returns the local address that packets from `source` are said to have reached.
-    fn destination_for(&self, source: SocketAddr) -> Option<SocketAddr> {
-        self.candidates.iter().copied().find(|candidate| candidate.is_ipv4() == source.is_ipv4())
-    }
-}
-
-/// Says that no DTLS certificate could be made.
-#[derive(Debug, thiserror::Error)]
-#[error("the crypto provider makes no DTLS certificate")]
-pub struct IdentityError;
 
 /// What a session asks its surroundings to do, in order.
 #[derive(Debug)]
@@ -177,7 +150,7 @@ impl Session {
                 rtc.add_local_candidate(candidate);
             }
         }
-        let answer = rtc.sdp_api().accept_offer(offer.to_str0m()?).map_err(refusal)?.to_sdp_string();
+        let answer = accept_offer(&mut rtc, &offer)?;
         let role = offer.role;
         let mut session = Self {
             rtc,
@@ -291,28 +264,24 @@ impl Session {
         self.next_timeout.min(self.consent_at + CONSENT_TIMEOUT)
     }
 
-    /// Adds trickled candidates, or restarts ICE when the credentials are new.
+    /// Restarts ICE when the credentials are new.
     ///
     /// Returns the fragment of our side after a restart, `None` after mere trickle.
     ///
     /// # Errors
     /// [`OfferError`] when str0m refuses the restart; the session goes on as it was (RFC 9725 §4.4.2).
     pub fn patch(&mut self, fragment: IceFragment, now: Instant) -> Result<Option<String>, OfferError> {
-        let answer = match fragment.creds {
+        match fragment.creds {
             Some(creds) if !self.offer.has_credentials(&creds) => {
                 let offer = self.offer.with_credentials(&creds);
-                self.rtc.sdp_api().accept_offer(offer.to_str0m()?).map_err(refusal)?;
+                accept_offer(&mut self.rtc, &offer)?;
                 self.offer = offer;
                 self.consent_at = now;
-                Some(self.local_fragment())
+                self.drive(now);
+                Ok(Some(self.local_fragment()))
             }
-            _ => None,
-        };
-        for candidate in fragment.candidates {
-            self.rtc.add_remote_candidate(candidate);
+            _ => Ok(None),
         }
-        self.drive(now);
-        Ok(answer)
     }
 
     /// Asks the publisher for a keyframe (PLI, RFC 4585 §6.3.1).
@@ -326,11 +295,11 @@ impl Session {
 
     /// Sends a publisher's packets to this viewer. `after_gap` says that packets before these were withheld.
     pub fn forward(&mut self, batch: &PacketBatch, after_gap: bool, now: Instant) {
+        if after_gap || !self.state.connected {
+            self.forwarder.skipped();
+        }
         if !self.state.connected {
             return;
-        }
-        if after_gap {
-            self.forwarder.skipped();
         }
         for packets in batch.packets.chunks(WRITES_PER_DRAIN) {
             for packet in packets {
@@ -338,8 +307,8 @@ impl Session {
             }
             self.drive(now);
         }
-        let has_video = batch.packets.iter().any(|packet| packet.codec.kind() == MediaKind::Video);
-        if has_video && self.mids.video.is_some() && self.forwarder.wants_keyframe(now) {
+        let is_shown = |packet: &RtpPacket| packet.codec.kind() == MediaKind::Video && self.carries(packet.codec);
+        if batch.packets.iter().any(is_shown) && self.forwarder.wants_keyframe(now) {
             self.outputs.push_back(Output::KeyframeWanted);
         }
     }
@@ -533,45 +502,13 @@ impl Mids {
     }
 }
 
-/// The codecs in our order of preference: what HLS and recordings can carry comes before VP8.
-fn config(identity: &Identity, role: Role) -> RtcConfig {
-    RtcConfig::new()
-        .set_crypto_provider(Arc::clone(&identity.crypto))
-        .set_dtls_cert(identity.certificate.clone())
-        .set_rtp_mode(true)
-        .set_ice_lite(true)
-        .clear_codecs()
-        .enable_opus(true, false)
-        .enable_h264(true)
-        .enable_vp9(true)
-        .enable_av1(true)
-        .enable_vp8(true)
-        .set_extension_map(extensions(role))
-        .set_stats_interval((role == Role::Publisher).then_some(Duration::from_secs(2)))
-}
-
-/// The RTP header extensions of a role. Video orientation is left out, so that senders turn the picture themselves:
-/// neither HLS nor a recording could follow it.
-fn extensions(role: Role) -> ExtensionMap {
-    let mut map = ExtensionMap::empty();
-    map.set(2, Extension::AbsoluteSendTime);
-    map.set(4, Extension::RtpMid);
-    if role == Role::Publisher {
-        // The feedback on it is what a browser's bandwidth estimate grows by.
-        map.set(3, Extension::TransportSequenceNumber);
-    }
-    map
-}
-
-fn known_codec(codec: Str0mCodec) -> Option<Codec> {
-    match codec {
-        Str0mCodec::H264 => Some(Codec::H264),
-        Str0mCodec::Vp8 => Some(Codec::Vp8),
-        Str0mCodec::Vp9 => Some(Codec::Vp9),
-        Str0mCodec::Av1 => Some(Codec::Av1),
-        Str0mCodec::Opus => Some(Codec::Opus),
-        _ => None,
-    }
+/// Negotiates. str0m asserts what it takes for granted of an offer, and an offer is anybody's text: what our own checks
+/// might still let through must not take the room down.
+fn accept_offer(rtc: &mut Rtc, offer: &Offer) -> Result<String, OfferError> {
+    let offer = offer.to_str0m()?;
+    let negotiated = catch_unwind(AssertUnwindSafe(|| rtc.sdp_api().accept_offer(offer)));
+    let answer = negotiated.map_err(|_| OfferError::Malformed("it contradicts itself".into()))?;
+    Ok(answer.map_err(refusal)?.to_sdp_string())
 }
 
 fn refusal(error: RtcError) -> OfferError {
@@ -580,3 +517,6 @@ fn refusal(error: RtcError) -> OfferError {
         other => OfferError::Malformed(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

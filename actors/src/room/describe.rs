@@ -8,10 +8,10 @@ use onair_media::{MediaKind, RoomName};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Room, RoomState};
+use super::Room;
 use crate::core::meter::TrackFigures;
 use crate::core::offer::Role;
-use crate::observe::{observe, observe_all, observed};
+use crate::observe::{PATIENCE, observe, observe_all, observed};
 use crate::packager::{HlsStatus, PackagerStatus, RecordingStatus, Status};
 
 /// The most sessions whose state is shown one by one.
@@ -45,6 +45,18 @@ pub struct RoomDescription {
     /// The states of its actors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actors: Option<Value>,
+}
+
+/// Tells whether a room shows something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoomState {
+    /// Nobody publishes.
+    Idle,
+    /// Media flows.
+    Live,
+    /// The publisher is gone and may come back.
+    Reconnecting,
 }
 
 /// Counts viewers by protocol.
@@ -100,11 +112,11 @@ impl Handler<Describe> for Room {
         let (room, state) = (self.name.clone(), self.state());
         let live_since = self.live_since.map(rfc3339);
         let whep = self.viewers();
-        let packager = self.packager.as_ref().or(self.finishing.last()).cloned();
+        let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned();
         let actors = describe.with_actors.then(|| self.observe_actors());
         Box::pin(async move {
             let status = match packager {
-                Some(packager) => packager.send(Status).await.unwrap_or_default(),
+                Some(packager) => packager.send(Status).timeout(PATIENCE).await.unwrap_or_default(),
                 None => PackagerStatus::default(),
             };
             let tracks = figures.into_iter().map(|figures| TrackDescription::new(figures, status.dimensions)).collect();
@@ -137,7 +149,7 @@ impl Room {
     }
 
     fn viewers(&self) -> usize {
-        self.sessions.values().filter(|(role, _)| *role == Role::Viewer).count()
+        self.sessions.values().filter(|member| member.role == Role::Viewer).count()
     }
 
     fn observe_actors(&self) -> impl Future<Output = Value> + use<> {
@@ -150,9 +162,10 @@ impl Room {
             "keyframes_asked_for": keyframes_asked_for,
             "finishing": self.finishing.len(),
         });
-        let peers = self.sessions.values().take(MAX_SESSIONS_SHOWN).map(|(_, peer)| peer.clone().recipient()).collect();
+        let shown = self.sessions.values().take(MAX_SESSIONS_SHOWN);
+        let peers = shown.map(|member| member.peer.clone().recipient()).collect();
         let relay = self.relay.clone().map(Addr::recipient);
-        let packager = self.packager.as_ref().or(self.finishing.last()).cloned().map(Addr::recipient);
+        let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned().map(Addr::recipient);
         let (udp, uploader) = (self.shared.udp.clone().recipient(), self.shared.uploader.clone().recipient());
         async move {
             let relay = match relay {

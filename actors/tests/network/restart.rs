@@ -88,7 +88,7 @@ fn a_refused_restart_leaves_the_session_as_it_was() {
     // Past the parser: what breaks the SDP that str0m is to read.
     for ufrag in ["ab\r\nm=", "ab\r\nnonsense"] {
         let creds = IceCreds { ufrag: ufrag.into(), pass: "P2uYro0UCOQ4zxjKXaWCBui1".into() };
-        let patched = session.patch(IceFragment { creds: Some(creds), candidates: Vec::new() }, now);
+        let patched = session.patch(IceFragment { creds: Some(creds) }, now);
         assert!(patched.is_err(), "{ufrag:?}");
     }
     assert_eq!(session.local_ufrag(), before);

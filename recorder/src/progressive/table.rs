@@ -62,7 +62,7 @@ impl SampleTable {
         let mut part_offset = 0;
         for part in &segment.parts {
             self.push_part(part, part_offset, description);
-            part_offset += part.bytes.len() as u64;
+            part_offset += part.size_bytes();
         }
     }
 
@@ -107,7 +107,7 @@ impl SampleTable {
         self.chunks.push(ChunkPlace {
             msn: part.msn,
             offset: part_offset + part.payload_offset as u64,
-            bytes: (part.bytes.len() - part.payload_offset) as u64,
+            bytes: part.size_bytes() - part.payload_offset as u64,
             start_ticks: part.start_ticks,
             samples: part.samples.len() as u32,
             description,

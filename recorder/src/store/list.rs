@@ -21,8 +21,8 @@ const MANIFEST_MAX_BYTES: u64 = 1 << 30;
 /// Says which recordings are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct RecordingQuery {
-    /// Of this room only.
-    pub room: Option<RoomName>,
+    /// Of these rooms only.
+    pub rooms: Option<Vec<RoomName>>,
     /// Begun at this time or later.
     pub from: Option<DateTime<Utc>>,
     /// Begun before this time.
@@ -112,7 +112,7 @@ impl Store {
     /// [`StoreError::Backend`].
     pub async fn list_recordings(&self, query: &RecordingQuery) -> Result<ListPage, StoreError> {
         let RecordingQuery { limit, ref cursor, .. } = *query;
-        let mut found = self.recordings(query.room.as_ref()).await?;
+        let mut found = self.recordings(query.rooms.as_deref()).await?;
         found.sort_by(|a, b| b.cmp(a));
         found.retain(|place| query.covers(&place.0));
         found.retain(|place| cursor.as_deref().is_none_or(|cursor| cursor_of(place).as_str() < cursor));
@@ -151,9 +151,9 @@ impl Store {
     }
 
     /// Finds the prefixes that look like recordings.
-    async fn recordings(&self, room: Option<&RoomName>) -> Result<Vec<(RecordingId, RoomName)>, StoreError> {
-        let rooms = match room {
-            Some(room) => vec![room.clone()],
+    async fn recordings(&self, rooms: Option<&[RoomName]>) -> Result<Vec<(RecordingId, RoomName)>, StoreError> {
+        let rooms = match rooms {
+            Some(rooms) => rooms.to_vec(),
             None => self.list_rooms().await?,
         };
         let of_room = |room: RoomName| async move {

@@ -10,6 +10,7 @@ use futures_util::stream::{self, TryStreamExt};
 use onair_media::{RecordingId, RoomName};
 use url::Url;
 
+use super::list::RecordingQuery;
 use super::{Store, StoreError, part_bytes};
 use crate::manifest::{ManifestBuilder, RecordingState, sha256_hex};
 use crate::object::{ObjectName, ObjectPath};
@@ -141,7 +142,7 @@ fn recordings_are_listed_newest_first_and_paged() {
             }
             assert_eq!((seen, pages), (ids.iter().rev().cloned().collect(), 3));
             let room = RoomName::parse("b").unwrap();
-            let of_room = RecordingQuery { room: Some(room), limit: 2, ..Default::default() };
+            let of_room = RecordingQuery { rooms: Some(vec![room]), limit: 2, ..Default::default() };
             let page = store.list_recordings(&of_room).await.unwrap();
             assert_eq!((page.recordings.len(), page.next), (2, None));
             assert_eq!(page.recordings[0].objects, ["recording.mp4"]);

@@ -206,13 +206,6 @@ impl Problem {
         let detail = "the object store answered with an error";
         Self::new(StatusCode::BAD_GATEWAY, "storage_error", "Storage error", detail)
     }
-
-    /// 503: the object store cannot be reached.
-    pub fn storage_unavailable() -> Self {
-        let detail = "the object store cannot be reached";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", "Storage unavailable", detail)
-            .with(RETRY_AFTER, RETRY_LATER)
-    }
 }
 
 /// Makes a header value of text that we composed from ASCII words and numbers.

@@ -83,7 +83,6 @@ fn every_case_has_its_status_and_header() {
         (Problem::range_not_satisfiable(10), 416, "range_not_satisfiable", Some(("content-range", "bytes */10"))),
         (Problem::precondition_required(), 428, "precondition_required", None),
         (Problem::storage_error(), 502, "storage_error", None),
-        (Problem::storage_unavailable(), 503, "storage_unavailable", Some(("retry-after", "5"))),
         (Problem::overloaded("10000 sessions"), 503, "overloaded", Some(("retry-after", "5"))),
         (Problem::shutting_down(), 503, "shutting_down", Some(("retry-after", "5"))),
         (Problem::unavailable(), 503, "unavailable", Some(("retry-after", "2"))),

@@ -1,14 +1,16 @@
 // Numbers as people read them. Every input names its unit; `undefined` and `null` become a dash.
 
 const NOTHING = "–";
+/** Keeps a number and its unit on one line. */
+const GAP = "\u00a0";
 
 type Maybe = number | null | undefined;
 
 /** Bits per second as kb/s or Mb/s. */
 export function bitrate(bps: Maybe): string {
   if (!isNumber(bps)) return NOTHING;
-  if (bps >= 999_500) return `${trim(bps / 1e6, 1)} Mb/s`;
-  return `${Math.round(bps / 1000)} kb/s`;
+  if (bps >= 999_500) return `${trim(bps / 1e6, 1)}${GAP}Mb/s`;
+  return `${Math.round(bps / 1000)}${GAP}kb/s`;
 }
 
 /** Bytes in decimal units, as file managers and storage bills count them. */
@@ -21,7 +23,7 @@ export function byteSize(bytes: Maybe): string {
     value /= 1000;
     unit += 1;
   }
-  return `${unit === 0 ? value : trim(value, value < 10 ? 1 : 0)} ${units[unit]}`;
+  return `${unit === 0 ? value : trim(value, value < 10 ? 1 : 0)}${GAP}${units[unit]}`;
 }
 
 /** Milliseconds as a clock: `0:07`, `12:30`, `1:02:03`. */
@@ -33,27 +35,38 @@ export function clock(duration_ms: Maybe): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
+/** Milliseconds as a rough length that does not tick: `25 s`, `12 min`, `3 h 5 min`, `2 d 4 h`. */
+export function elapsed(duration_ms: Maybe): string {
+  if (!isNumber(duration_ms)) return NOTHING;
+  const seconds = Math.max(0, Math.floor(duration_ms / 1000));
+  const [d, h, m] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  const join = (...parts: [number, string][]): string => parts.map(([n, unit]) => `${n}${GAP}${unit}`).join(" ");
+  if (d > 0) return join([d, "d"], [h, "h"]);
+  if (h > 0) return join([h, "h"], [m, "min"]);
+  return m > 0 ? join([m, "min"]) : join([seconds, "s"]);
+}
+
 /** Milliseconds as a short measure: `85 ms`, `2.4 s`. */
 export function millis(ms: Maybe): string {
   if (!isNumber(ms)) return NOTHING;
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${trim(ms / 1000, 1)} s`;
+  return ms < 1000 ? `${Math.round(ms)}${GAP}ms` : `${trim(ms / 1000, 1)}${GAP}s`;
 }
 
 /** A fraction (0 to 1) as a percentage. */
 export function percent(fraction: Maybe): string {
   if (!isNumber(fraction)) return NOTHING;
   const value = fraction * 100;
-  return `${trim(value, value < 10 ? 1 : 0)} %`;
+  return `${trim(value, value < 10 ? 1 : 0)}${GAP}%`;
 }
 
 /** Width and height in pixels. */
 export function resolution(width: Maybe, height: Maybe): string {
-  return isNumber(width) && isNumber(height) && width > 0 ? `${width} × ${height}` : NOTHING;
+  return isNumber(width) && isNumber(height) && width > 0 ? `${width}${GAP}×${GAP}${height}` : NOTHING;
 }
 
 /** Frames per second. */
 export function frameRate(fps: Maybe): string {
-  return isNumber(fps) ? `${trim(fps, 1)} fps` : NOTHING;
+  return isNumber(fps) ? `${trim(fps, 1)}${GAP}fps` : NOTHING;
 }
 
 /** A codec as people call it, from a MIME type, an RFC 6381 string or the API's own word. */
@@ -74,7 +87,7 @@ export function codecName(codec: string | null | undefined): string {
 
 /** Counts with the right word: `1 viewer`, `3 viewers`. */
 export function count(n: number, one: string): string {
-  return `${n} ${one}${n === 1 ? "" : "s"}`;
+  return `${n}${GAP}${one}${n === 1 ? "" : "s"}`;
 }
 
 /** An RFC 3339 instant in the reader's own time zone and language. */

@@ -3,14 +3,17 @@ import test from "node:test";
 import { backoffMs } from "../src/backoff.ts";
 import * as format from "../src/format.ts";
 
+/** The space between a number and its unit does not break. */
+const gap = (text: string): string => text.replaceAll(" ", "\u00a0");
+
 test("rates and sizes switch units where the shorter number begins", () => {
-  assert.equal(format.bitrate(64_000), "64 kb/s");
-  assert.equal(format.bitrate(999_600), "1 Mb/s");
-  assert.equal(format.bitrate(2_540_000), "2.5 Mb/s");
-  assert.equal(format.byteSize(0), "0 B");
-  assert.equal(format.byteSize(1_251_200), "1.3 MB");
-  assert.equal(format.byteSize(18_902_311), "19 MB");
-  assert.equal(format.byteSize(999_900), "1 MB");
+  assert.equal(format.bitrate(64_000), gap("64 kb/s"));
+  assert.equal(format.bitrate(999_600), gap("1 Mb/s"));
+  assert.equal(format.bitrate(2_540_000), gap("2.5 Mb/s"));
+  assert.equal(format.byteSize(0), gap("0 B"));
+  assert.equal(format.byteSize(1_251_200), gap("1.3 MB"));
+  assert.equal(format.byteSize(18_902_311), gap("19 MB"));
+  assert.equal(format.byteSize(999_900), gap("1 MB"));
 });
 
 test("durations read like a clock", () => {
@@ -18,8 +21,15 @@ test("durations read like a clock", () => {
   assert.equal(format.clock(750_000), "12:30");
   assert.equal(format.clock(3_723_000), "1:02:03");
   assert.equal(format.clock(-5), "0:00");
-  assert.equal(format.millis(84.6), "85 ms");
-  assert.equal(format.millis(2_400), "2.4 s");
+  assert.equal(format.millis(84.6), gap("85 ms"));
+  assert.equal(format.millis(2_400), gap("2.4 s"));
+});
+
+test("lengths that go on are rough, so that they do not tick", () => {
+  assert.equal(format.elapsed(25_900), gap("25 s"));
+  assert.equal(format.elapsed(750_000), gap("12 min"));
+  assert.equal(format.elapsed(11_100_000), `${gap("3 h")} ${gap("5 min")}`);
+  assert.equal(format.elapsed(187_200_000), `${gap("2 d")} ${gap("4 h")}`);
 });
 
 test("codecs go by the names people use, whoever names them", () => {

@@ -51,10 +51,15 @@ export async function problemOf(response: Response): Promise<ApiError> {
   return new ApiError(
     response.status,
     field("code") ?? `http_${response.status}`,
-    field("title") ?? `The server answered ${response.status} ${response.statusText}`.trim(),
+    field("title") ?? untitled(response),
     field("detail") ?? "",
     Number.isNaN(retryAfter_s) ? undefined : retryAfter_s,
   );
+}
+
+/** Gateways answer for a server that does not. */
+function untitled({ status, statusText }: Response): string {
+  return [502, 503, 504].includes(status) ? "The server does not answer" : `The server answered ${status} ${statusText}`.trim();
 }
 
 /** Says in whole sentences what went wrong. */
@@ -63,6 +68,8 @@ export function describe(error: unknown): string {
   return sentence(error instanceof Error ? error.message : String(error));
 }
 
+/** The server's details are fragments in lower case. */
 function sentence(text: string): string {
-  return text === "" || /[.!?]$/.test(text) ? text : `${text}.`;
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return begun === "" || /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -1,6 +1,13 @@
 // The JSON of the server's API, as far as the pages read it. Names and units are the server's.
 
+/** `reconnecting`: the publisher's connection broke, and its place is kept for a while. */
 export type RoomState = "idle" | "live" | "reconnecting";
+
+/** `off`: nothing is published. `starting`: the first segment is not complete. `ended`: the last segments stay for a while. */
+export type HlsState = "off" | "starting" | "ready" | "ended" | "unavailable";
+
+/** What becomes of the room's present or last broadcast. */
+export type RoomRecordingState = "off" | "recording" | "finishing" | "stored" | "unavailable";
 
 export interface Track {
   kind?: "video" | "audio";
@@ -21,9 +28,9 @@ export interface RoomSummary {
   live_since: string | null;
   viewers: { whep: number; hls: number };
   tracks: Track[];
-  hls: { state: "ready" | "starting" | "unavailable"; reason: string | null };
+  hls: { state: HlsState; reason: string | null };
   recording: {
-    state: "recording" | "off" | "unavailable" | "finishing";
+    state: RoomRecordingState;
     recording: string | null;
     reason: string | null;
   };

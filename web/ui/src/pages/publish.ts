@@ -1,16 +1,20 @@
 // The broadcaster's page: preview, settings, and one button that goes live.
 
 import { ApiError } from "../api/problem.ts";
+import { lookAtRoom } from "../api/room.ts";
 import * as format from "../format.ts";
-import { Broadcast } from "../publish/broadcast.ts";
+import { Broadcast, TakenOverError } from "../publish/broadcast.ts";
 import { capture, CaptureError, isCameraAllowed } from "../publish/capture.ts";
 import { settingsForm, type Change } from "../publish/settings.ts";
 import { keepAwake } from "../publish/wake_lock.ts";
 import type { StreamStats } from "../rtc/stats.ts";
+import { address } from "../ui/address.ts";
 import { button, copyButton, linkButton } from "../ui/button.ts";
 import { fill, h } from "../ui/dom.ts";
 import { facts } from "../ui/facts.ts";
 import { failure, notice } from "../ui/notice.ts";
+import { poll } from "../ui/poll.ts";
+import { roomFacts } from "../ui/room_facts.ts";
 import { statusLine } from "../ui/status.ts";
 import type { Page, View } from "../ui/view.ts";
 
@@ -27,6 +31,7 @@ class PublishPage {
   readonly #hint = h("div", { class: "overlay" }, h("p", {}, "Your picture appears here before anyone else sees it."));
   readonly #problem = h("div", {});
   readonly #facts = facts("Live statistics");
+  readonly #about;
   readonly #form;
   readonly #goLive = button("Go live", { icon: "broadcast", kind: "live" }, () => void this.#begin(false));
   readonly #stop = button("Stop", { icon: "stop" }, () => this.#end("The broadcast has ended."));
@@ -34,11 +39,13 @@ class PublishPage {
   #stream: MediaStream | undefined;
   #broadcast: Broadcast | undefined;
   #stopping: AbortController | undefined;
-  #liveSince_ms = 0;
+  /** When this broadcast first went live; a reconnection does not begin it anew. */
+  #liveSince_ms: number | undefined;
 
   constructor(room: string, view: View) {
     this.#room = room;
     this.#view = view;
+    this.#about = roomFacts(room);
     this.#form = settingsForm(view.query, (change) => void this.#change(change));
     this.#video.muted = true;
   }
@@ -52,6 +59,8 @@ class PublishPage {
     });
     this.#draw();
     void this.#prepare();
+    const { signal } = this.#view;
+    void poll(2000, signal, async () => this.#about.show(await lookAtRoom(this.#room, signal)));
   }
 
   #draw(): void {
@@ -76,12 +85,13 @@ class PublishPage {
         h(
           "div",
           { class: "side" },
+          this.#about.element,
           this.#form.element,
           h(
             "section",
             { class: "panel" },
             h("h2", {}, "Invite viewers"),
-            h("p", { class: "copy-line" }, h("code", {}, location.origin + watch)),
+            address(location.origin + watch),
             h("p", { class: "actions" }, copyButton("Copy link", () => location.origin + watch), open),
           ),
         ),
@@ -130,8 +140,7 @@ class PublishPage {
     if (this.#stopping) return;
     const stopping = new AbortController();
     this.#stopping = stopping;
-    this.#goLive.hidden = true;
-    this.#stop.hidden = false;
+    swap(this.#goLive, this.#stop);
     this.#status.show("connecting", "Opening camera and microphone…");
     if (!this.#stream && !(await this.#capture())) return this.#end("Not live.", "error");
     if (stopping.signal.aborted || !this.#stream) return;
@@ -139,7 +148,8 @@ class PublishPage {
     keepAwake(stopping.signal);
     const broadcast = new Broadcast(this.#room, this.#stream, this.#form.value().maxBitrate_bps, {
       state: (state, sentence) => {
-        if (state === "live") this.#liveSince_ms = Date.now();
+        if (state === "live") this.#liveSince_ms ??= Date.now();
+        else this.#facts.show({});
         this.#status.show(state, sentence);
       },
       stats: (stats) => this.#facts.show(this.#measured(stats)),
@@ -160,9 +170,9 @@ class PublishPage {
     this.#stopping?.abort();
     this.#stopping = undefined;
     this.#broadcast = undefined;
-    this.#goLive.hidden = false;
-    this.#stop.hidden = true;
-    this.#facts.show(Object.fromEntries(Object.keys(this.#measured(undefined)).map((name) => [name, undefined])));
+    this.#liveSince_ms = undefined;
+    swap(this.#stop, this.#goLive);
+    this.#facts.show({});
     if (wasLive) this.#status.show(state, sentence);
     if (this.#stream?.getVideoTracks().some((track) => track.readyState === "ended")) this.#release();
   }
@@ -194,26 +204,40 @@ class PublishPage {
   }
 
   #show(error: unknown): void {
+    if (error instanceof TakenOverError) {
+      return this.#offerTakeOver("Your broadcast was taken over", "Somebody else went live in this room, and that ended your broadcast.", "Take it back");
+    }
     if (error instanceof ApiError && error.isTaken) {
-      const takeOver = button("Take over", { kind: "danger" }, () => void this.#begin(true));
-      const text = "Somebody else is broadcasting in this room. Taking over ends that broadcast; or choose another room.";
-      return fill(this.#problem, notice("The room is taken", true, h("p", {}, text), h("p", { class: "actions" }, takeOver, linkButton("Other rooms", {}, "/"))));
+      return this.#offerTakeOver("The room is taken", "Somebody else is broadcasting in this room. Taking over ends that broadcast; or choose another room.", "Take over");
     }
     if (error instanceof CaptureError) return fill(this.#problem, notice("No picture", true, h("p", {}, error.message)));
     fill(this.#problem, failure(error, () => void this.#begin(false)));
   }
 
-  #measured(stats: StreamStats | undefined): Record<string, string> {
-    const why: Record<string, string> = { cpu: "this device is busy", bandwidth: "the network is slow", other: "unknown cause" };
+  #offerTakeOver(title: string, text: string, label: string): void {
+    const takeOver = button(label, { kind: "danger" }, () => void this.#begin(true));
+    fill(this.#problem, notice(title, true, h("p", {}, text), h("p", { class: "actions" }, takeOver, linkButton("Other rooms", {}, "/"))));
+  }
+
+  #measured(stats: StreamStats): Record<string, string> {
+    const why: Record<string, string> = { cpu: "busy device", bandwidth: "slow network", other: "unknown cause" };
     return {
-      Time: format.clock(Date.now() - this.#liveSince_ms),
-      Bitrate: format.bitrate(stats?.bitrate_bps),
-      Picture: format.resolution(stats?.width, stats?.height),
-      "Frame rate": format.frameRate(stats?.frame_rate),
-      "Round trip": format.millis(stats?.rtt_ms),
-      Loss: format.percent(stats?.loss),
-      Codecs: stats?.codecs.map(format.codecName).join(", ") || "–",
-      "Held back by": stats?.limitation ? (why[stats.limitation] ?? stats.limitation) : "nothing",
+      Time: format.clock(Date.now() - (this.#liveSince_ms ?? Date.now())),
+      Bitrate: format.bitrate(stats.bitrate_bps),
+      Picture: format.resolution(stats.width, stats.height),
+      "Frame rate": format.frameRate(stats.frame_rate),
+      "Round trip": format.millis(stats.rtt_ms),
+      Loss: format.percent(stats.loss),
+      Codecs: stats.codecs.map(format.codecName).join(", ") || "–",
+      "Held back by": stats.limitation ? (why[stats.limitation] ?? stats.limitation) : "nothing",
     };
   }
+}
+
+/** Puts one button in the other's place; the keyboard stays where it was. */
+function swap(leaving: HTMLElement, coming: HTMLElement): void {
+  const hadFocus = document.activeElement === leaving;
+  leaving.hidden = true;
+  coming.hidden = false;
+  if (hadFocus) coming.focus();
 }

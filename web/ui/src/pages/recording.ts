@@ -51,7 +51,13 @@ class RecordingPage {
       this.#view.main,
       h("p", { class: "crumbs" }, h("a", { href: "/recordings" }, "Recordings"), " / ", h("a", { href: `/recordings?room=${this.#room}` }, this.#room)),
       h("div", { class: "headline" }, h("div", {}, h("h1", {}, this.#room), this.#when), this.#badge),
-      h("div", { class: "stage" }, h("div", { class: "player" }, this.#video), this.#problem, this.#actions, this.#facts.element, this.#parts),
+      h(
+        "div",
+        { class: "studio" },
+        h("div", { class: "stage" }, h("div", { class: "player" }, this.#video), this.#problem, this.#actions),
+        h("div", { class: "side" }, h("section", { class: "panel" }, h("h2", {}, "This recording"), this.#facts.element)),
+      ),
+      this.#parts,
     );
     void this.#load();
   }
@@ -93,7 +99,7 @@ class RecordingPage {
       Duration: format.clock(manifest.duration_ms),
       Size: format.byteSize(bytes),
       Began: format.localTime(manifest.start),
-      Ended: manifest.end ? format.localTime(manifest.end) : "not yet",
+      Ended: manifest.end && manifest.state !== "live" ? format.localTime(manifest.end) : "not yet",
       Segments: String(manifest.segments.length),
       Gaps: manifest.gaps.length === 0 ? "none" : String(manifest.gaps.length),
     });

@@ -1,7 +1,7 @@
 // The viewer's page: the picture, and a choice of how it gets here.
 
-import { getJson } from "../api/client.ts";
-import type { RoomDetails } from "../api/types.ts";
+import { lookAtRoom } from "../api/room.ts";
+import type { RoomDetails, RoomState } from "../api/types.ts";
 import * as format from "../format.ts";
 import { controls, playButton } from "../play/controls.ts";
 import { watchRoom, type Transport, type ViewerHooks } from "../play/viewer.ts";
@@ -11,7 +11,7 @@ import { facts } from "../ui/facts.ts";
 import { failure } from "../ui/notice.ts";
 import { poll } from "../ui/poll.ts";
 import { roomFacts } from "../ui/room_facts.ts";
-import { statusLine } from "../ui/status.ts";
+import { statusLine, type PageState } from "../ui/status.ts";
 import { transportSwitch } from "../ui/transport_switch.ts";
 import type { Page, View } from "../ui/view.ts";
 
@@ -23,22 +23,22 @@ export function watchPage(room: string): Page {
 class WatchPage {
   readonly #room: string;
   readonly #view: View;
-  readonly #status = statusLine("connecting", "Connecting…");
+  readonly #status = statusLine("connecting", "Connecting…", SHORT);
   readonly #video = h("video", { id: "video", playsinline: true, autoplay: true });
   readonly #overlay = h("p", {});
   readonly #problem = h("div", {});
   readonly #facts = facts("Playback statistics");
-  readonly #details;
+  readonly #about;
   readonly #switch = transportSwitch("whep", (transport) => this.#choose(transport, false));
   #playing = new AbortController();
-  #room_state: RoomDetails | undefined | null;
+  #roomState: RoomDetails | undefined | null;
 
   constructor(room: string, view: View) {
     this.#room = room;
     this.#view = view;
     this.#video.muted = true; // no browser starts a page's sound unasked
     this.#video.setAttribute("aria-label", `Live picture of ${room}`);
-    this.#details = roomFacts(room);
+    this.#about = roomFacts(room);
   }
 
   start(): void {
@@ -61,14 +61,17 @@ class WatchPage {
       h("div", { class: "headline" }, h("div", {}, h("p", { class: "eyebrow" }, "Watch"), h("h1", {}, this.#room)), this.#status.element),
       h(
         "div",
-        { class: "stage" },
-        player,
-        controls(this.#video, player, signal),
-        this.#problem,
-        h("div", { class: "row" }, this.#switch.element, copyButton("Copy link", () => `${location.origin}/watch/${this.#room}`)),
-        this.#facts.element,
-        this.#details.element,
+        { class: "studio" },
+        h("div", { class: "stage" }, player, controls(this.#video, player, signal), this.#problem),
+        h(
+          "div",
+          { class: "side" },
+          h("section", { class: "panel" }, h("h2", {}, "Playback"), this.#switch.element, this.#facts.element),
+          this.#about.element,
+          h("p", { class: "actions" }, copyButton("Copy link", () => `${location.origin}/watch/${this.#room}`)),
+        ),
       ),
+      this.#about.details,
     );
   }
 
@@ -77,20 +80,21 @@ class WatchPage {
     this.#playing = new AbortController();
     const { signal } = this.#playing;
     const hooks: ViewerHooks = {
-      isLive: () => this.#isLive(),
+      room: () => this.#heard(),
       state: (state, sentence) => {
         if (signal.aborted) return;
         this.#status.show(state, sentence);
         setText(this.#overlay, sentence);
-        if (state !== "playing") this.#facts.show(measured(undefined));
+        if (state !== "playing") this.#facts.show({});
       },
       stats: (stats) => {
-        if (!signal.aborted) this.#facts.show(measured(stats));
+        const isPlaying = document.documentElement.dataset["state"] === "playing";
+        if (!signal.aborted && isPlaying) this.#facts.show(measured(stats));
       },
       fellBack: (to, reason) => this.#switch.set(to, `Real time did not work here: ${reason} Playing by HLS instead.`),
     };
     this.#switch.set(transport, "");
-    this.#facts.show(measured(undefined));
+    this.#facts.show({});
     fill(this.#problem);
     watchRoom(this.#room, this.#video, { transport, mayFallBack }, hooks, signal).catch((error: unknown) => {
       if (signal.aborted) return;
@@ -100,32 +104,31 @@ class WatchPage {
   }
 
   /** Undefined until the server has said anything, and while it does not answer. */
-  #isLive(): boolean | undefined {
-    if (this.#room_state === undefined) return undefined;
-    return this.#room_state !== null && this.#room_state.state !== "idle";
+  #heard(): RoomState | undefined {
+    return this.#roomState === null ? "idle" : this.#roomState?.state;
   }
 
   async #look(): Promise<void> {
-    try {
-      this.#room_state = await getJson<RoomDetails>(`/api/rooms/${this.#room}`, this.#view.signal);
-    } catch (error) {
-      // A room that nobody has used yet is unknown (404): as good as idle.
-      this.#room_state = (error as { status?: number }).status === 404 ? null : undefined;
-    }
-    this.#details.show(this.#room_state ?? undefined);
+    this.#roomState = await lookAtRoom(this.#room, this.#view.signal);
+    this.#about.show(this.#roomState);
   }
 }
 
-type Measured = Parameters<ViewerHooks["stats"]>[0];
+/** The picture carries the sentence where there is nothing to see yet. */
+const SHORT: Partial<Record<PageState, string>> = {
+  connecting: "Connecting",
+  waiting: "Waiting",
+  reconnecting: "Reconnecting",
+};
 
-function measured(stats: Measured | undefined): Record<string, string | undefined> {
+function measured(stats: Parameters<ViewerHooks["stats"]>[0]): Record<string, string | undefined> {
   return {
-    Delay: format.millis(stats?.delay_ms),
-    Bitrate: format.bitrate(stats?.bitrate_bps),
-    Picture: format.resolution(stats?.width, stats?.height),
-    "Frame rate": format.frameRate(stats?.frame_rate),
-    Codecs: stats?.codecs.map(format.codecName).join(", ") || "–",
-    "Round trip": stats?.rtt_ms === undefined ? undefined : format.millis(stats.rtt_ms),
-    Loss: stats?.loss === undefined ? undefined : format.percent(stats.loss),
+    Delay: format.millis(stats.delay_ms),
+    Bitrate: format.bitrate(stats.bitrate_bps),
+    Picture: format.resolution(stats.width, stats.height),
+    "Frame rate": format.frameRate(stats.frame_rate),
+    Codecs: stats.codecs.map(format.codecName).join(", ") || "–",
+    "Round trip": stats.rtt_ms === undefined ? undefined : format.millis(stats.rtt_ms),
+    Loss: stats.loss === undefined ? undefined : format.percent(stats.loss),
   };
 }

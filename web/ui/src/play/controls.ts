@@ -2,6 +2,7 @@
 
 import { button, relabel } from "../ui/button.ts";
 import { h } from "../ui/dom.ts";
+import type { IconName } from "../ui/icons.ts";
 
 type ApplePlayer = HTMLVideoElement & { webkitEnterFullscreen?: () => void };
 
@@ -25,9 +26,9 @@ export function controls(video: HTMLVideoElement, player: HTMLElement, signal: A
   show();
   const bar = h("div", { class: "controls", role: "group", "aria-label": "Player" }, sound, volume, h("span", { class: "grow" }));
   if (document.pictureInPictureEnabled) {
-    bar.append(button("Picture in picture", { icon: "pip" }, () => void togglePip(video)));
+    bar.append(compact("Picture in picture", "pip", () => void togglePip(video)));
   }
-  bar.append(button("Full screen", { icon: "fullscreen" }, () => void toggleFullscreen(video, player)));
+  bar.append(compact("Full screen", "fullscreen", () => void toggleFullscreen(video, player)));
   return bar;
 }
 
@@ -41,6 +42,14 @@ export function playButton(video: HTMLVideoElement, signal: AbortSignal): HTMLBu
   for (const event of ["play", "pause", "loadeddata", "emptied", "ended"]) video.addEventListener(event, show, { signal });
   show();
   return play;
+}
+
+/** A button that shows only its icon where there is no room for words. */
+function compact(label: string, icon: IconName, act: () => void): HTMLButtonElement {
+  const element = button(label, { icon }, act);
+  element.classList.add("compact");
+  element.title = label;
+  return element;
 }
 
 function resume(video: HTMLVideoElement): void {

@@ -1,5 +1,6 @@
 // What a way of playing tells the page while it plays.
 
+import type { RoomState } from "../api/types.ts";
 import type { StreamStats } from "../rtc/stats.ts";
 
 export interface PlayHooks {
@@ -9,6 +10,6 @@ export interface PlayHooks {
   stalled(): void;
   /** Once a second. */
   stats(stats: StreamStats & { delay_ms: number | undefined }): void;
-  /** Says whether the room is live, as far as the page has heard; undefined when it has not. */
-  isLive(): boolean | undefined;
+  /** The state of the room as far as the page has heard; undefined when it has not. */
+  room(): RoomState | undefined;
 }

@@ -8,8 +8,10 @@ import type { PlayHooks } from "./hooks.ts";
 import { startHls, type HlsPlayback } from "./hls.ts";
 
 const STALL_MS = 3000;
-/** Longer than a few segments: what has not come by then does not come. */
-const DEAD_MS = 20_000;
+/** Longer than a few segments: a first picture that has not come by then does not come. */
+const START_MS = 20_000;
+/** Players run several segments behind. One that has used them up and waits this long as well is stuck. */
+const DEAD_MS = 8000;
 
 /**
  * Plays `room` into `video` until `signal` aborts. Throws an `ApiError` with `isNotLive` while there is
@@ -18,7 +20,7 @@ const DEAD_MS = 20_000;
 export async function playLiveHls(room: string, video: HTMLVideoElement, hooks: PlayHooks, signal: AbortSignal): Promise<void> {
   const url = `/hls/${room}/index.m3u8`;
   // The last segments stay listed for a while after the end: playing them again would be a loop.
-  if (hooks.isLive() === false) throw new ApiError(404, "room_not_live", "The room is not live");
+  if (hooks.room() === "idle") throw new ApiError(404, "room_not_live", "The room is not live");
   await untilListed(url, signal);
   const playback = await startHls(url, video, "live");
   const ended = new AbortController();
@@ -50,17 +52,22 @@ async function untilListed(url: string, signal: AbortSignal): Promise<void> {
 async function watchFlow(video: HTMLVideoElement, playback: HlsPlayback, hooks: PlayHooks, signal: AbortSignal): Promise<Error | undefined> {
   let position_s = video.currentTime;
   let movedAt_ms = performance.now();
+  let patience_ms = START_MS;
   while (!signal.aborted && !video.ended) {
     await sleep(1000, signal);
     const now_ms = performance.now();
     if (video.currentTime !== position_s || video.paused) {
       position_s = video.currentTime;
       movedAt_ms = now_ms;
-      if (!video.paused) hooks.playing();
+      if (!video.paused) {
+        hooks.playing();
+        patience_ms = DEAD_MS;
+      }
     }
-    if (now_ms - movedAt_ms >= STALL_MS) hooks.stalled();
-    if (now_ms - movedAt_ms >= STALL_MS && hooks.isLive() === false) return undefined;
-    if (now_ms - movedAt_ms >= DEAD_MS) return new Error("The stream stopped.");
+    const still_ms = now_ms - movedAt_ms;
+    if (still_ms >= STALL_MS) hooks.stalled();
+    if (still_ms >= STALL_MS && hooks.room() === "idle") return undefined;
+    if (still_ms >= patience_ms && hooks.room() !== "reconnecting") return new Error("The stream stopped.");
     hooks.stats(measure(video, playback));
   }
   return undefined;

@@ -11,7 +11,7 @@ import { playWhep } from "./whep.ts";
 
 export type Transport = "whep" | "hls";
 
-export interface ViewerHooks extends Pick<PlayHooks, "stats" | "isLive"> {
+export interface ViewerHooks extends Pick<PlayHooks, "stats" | "room"> {
   state(state: PageState, sentence: string): void;
   /** The transport in use has changed because the first choice failed, and why. */
   fellBack(to: Transport, reason: string): void;
@@ -31,30 +31,34 @@ const LONGEST_WAIT_MS = 10_000;
 export async function watchRoom(room: string, video: HTMLVideoElement, wish: ViewerWish, hooks: ViewerHooks, signal: AbortSignal): Promise<void> {
   let { transport } = wish;
   let failures = 0;
+  let hasPlayed = false;
+  const wait = (): void => hooks.state("waiting", hasPlayed ? ENDED : WAITING);
   hooks.state("connecting", "Connecting…");
   while (!signal.aborted) {
     const play = transport === "whep" ? playWhep : playLiveHls;
     const playHooks: PlayHooks = {
       stats: hooks.stats,
-      isLive: hooks.isLive,
+      room: hooks.room,
       playing: () => {
-        failures = 0;
-        hooks.state("playing", transport === "whep" ? "Playing in real time." : "Playing by HLS, a few seconds behind.");
+        [failures, hasPlayed] = [0, true];
+        hooks.state("playing", transport === "whep" ? "Playing in real time." : "Playing by HLS.");
       },
       stalled: () => {
-        if (hooks.isLive() === false) hooks.state("waiting", WAITING);
-        else hooks.state("reconnecting", "The picture stopped. Waiting for it to go on…");
+        const room = hooks.room();
+        if (room === "idle") wait();
+        else hooks.state("reconnecting", room === "reconnecting" ? BROKEN : "The picture stopped. Waiting for it to go on…");
       },
     };
     try {
       await play(room, video, playHooks, signal);
       if (signal.aborted) return;
-      hooks.state("waiting", "The broadcast has ended. It starts here when the next one begins.");
+      wait();
       await sleep(WAIT_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ApiError && error.isNotLive) {
-        hooks.state("waiting", hooks.isLive() ? "The stream is being prepared. It starts here in a moment." : WAITING);
+        if (hooks.room() === "live") hooks.state("waiting", "The stream is being prepared. It starts here in a moment.");
+        else wait();
         await sleep(Math.min((error.retryAfter_s ?? 0) * 1000 || WAIT_MS, LONGEST_WAIT_MS), signal);
       } else if (transport === "whep" && wish.mayFallBack && isForHls(error)) {
         transport = "hls";
@@ -63,9 +67,9 @@ export async function watchRoom(room: string, video: HTMLVideoElement, wish: Vie
         throw error;
       } else {
         // Nothing is lost in a room that is idle: its server ended a session that had waited in vain.
-        const isIdle = hooks.isLive() === false;
+        const isIdle = hooks.room() === "idle";
         const pause_ms = isIdle ? WAIT_MS : backoffMs(failures++);
-        if (isIdle) hooks.state("waiting", WAITING);
+        if (isIdle) wait();
         else hooks.state("reconnecting", `${describe(error)} Trying again in ${pause_ms / 1000} s.`);
         await sleep(pause_ms, signal);
       }
@@ -74,6 +78,8 @@ export async function watchRoom(room: string, video: HTMLVideoElement, wish: Vie
 }
 
 const WAITING = "Waiting for the broadcast to begin. It starts here by itself.";
+const ENDED = "The broadcast has ended. The next one starts here by itself.";
+const BROKEN = "The broadcaster's connection broke. The picture returns when they do.";
 
 /** No path for media, no common codec, no WebRTC at all: HLS may still do. */
 function isForHls(error: unknown): boolean {

@@ -50,13 +50,12 @@ async function watchFlow(pc: RTCPeerConnection, hooks: PlayHooks, signal: AbortS
     const report = await pc.getStats();
     const stats = viewerStats([...report.values()] as object[], counters);
     const now_ms = performance.now();
-    if (stats.counters.bytes > (counters?.bytes ?? 0)) {
-      movedAt_ms = now_ms;
-      hooks.playing();
-    }
-    // The clock of patience starts when the room is live: before, there is nothing to miss.
-    if (hooks.isLive() === false) movedAt_ms = Math.max(movedAt_ms, now_ms - STALL_MS);
-    if (now_ms - movedAt_ms >= STALL_MS) hooks.stalled();
+    const flows = stats.counters.bytes > (counters?.bytes ?? 0);
+    // The clock of patience runs while the room is live: before and after, there is nothing to miss.
+    const isDue = (hooks.room() ?? "live") === "live";
+    if (flows || !isDue) movedAt_ms = now_ms;
+    if (flows) hooks.playing();
+    else if (!isDue || now_ms - movedAt_ms >= STALL_MS) hooks.stalled();
     if (now_ms - movedAt_ms >= DEAD_MS) return new Error("The picture stopped.");
     counters = stats.counters;
     const network_ms = stats.rtt_ms === undefined ? 0 : stats.rtt_ms / 2;

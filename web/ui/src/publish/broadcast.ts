@@ -2,7 +2,7 @@
 
 import { ApiError, describe } from "../api/problem.ts";
 import { backoffMs, sleep } from "../backoff.ts";
-import { RtcSession } from "../rtc/session.ts";
+import { EndedByServerError, RtcSession } from "../rtc/session.ts";
 import { publisherStats, type Counters, type StreamStats } from "../rtc/stats.ts";
 import type { PageState } from "../ui/status.ts";
 
@@ -14,6 +14,11 @@ export interface BroadcastHooks {
 
 const OPEN_MS = 15_000;
 const CONNECT_MS = 10_000;
+/** Somebody else went live in our place. */
+export class TakenOverError extends Error {
+  override readonly name = "TakenOverError";
+}
+
 /** Tries (about 35 s) in which "somebody broadcasts already" may be our own session that broke off. */
 const OWN_ECHO_TRIES = 6;
 
@@ -38,6 +43,7 @@ export class Broadcast {
   async run(mayTakeOver: boolean, signal: AbortSignal): Promise<void> {
     let failures = 0;
     let wasLive = false;
+    let wasEnded = false;
     this.#hooks.state("connecting", "Connecting…");
     while (!signal.aborted) {
       const session = this.#open(mayTakeOver && !wasLive);
@@ -47,11 +53,15 @@ export class Broadcast {
       try {
         await session.open(OPEN_MS);
         await session.connected(CONNECT_MS);
-        [failures, wasLive] = [0, true];
+        [failures, wasLive, wasEnded] = [0, true, false];
         this.#hooks.state("live", "You are live.");
         reason = await this.#measure(session, signal);
+        wasEnded = reason instanceof EndedByServerError;
       } catch (error) {
-        const isEcho = wasLive && error instanceof ApiError && error.isTaken && failures < OWN_ECHO_TRIES;
+        const isTaken = wasLive && error instanceof ApiError && error.isTaken;
+        // The server has let go of our session, so the one in the room is not ours.
+        if (isTaken && wasEnded && !signal.aborted) throw new TakenOverError("Somebody else has gone live in this room.");
+        const isEcho = isTaken && failures < OWN_ECHO_TRIES;
         if (error instanceof ApiError && !error.isPassing && !isEcho && !signal.aborted) throw error;
         reason = error;
       } finally {
@@ -97,7 +107,9 @@ export class Broadcast {
         streams: [this.#stream],
         sendEncodings: [encoding],
       });
-      if (track.kind === "video") preferH264(transceiver);
+      if (track.kind !== "video") continue;
+      preferH264(transceiver);
+      void keepResolution(transceiver.sender);
     }
     this.#session = new RtcSession(pc, `/whip/${this.#room}${takeover ? "?takeover=1" : ""}`);
     return this.#session;
@@ -114,6 +126,16 @@ export class Broadcast {
     const timer = setInterval(() => void measure(), 1000);
     return session.lost.finally(() => clearInterval(timer));
   }
+}
+
+// A browser that may choose begins at 320 × 180 and takes twenty seconds to reach 720p, in steps that each
+// begin a new initialisation segment of HLS and of the recording. The resolution is the broadcaster's choice;
+// a slow network costs frames instead.
+async function keepResolution(sender: RTCRtpSender): Promise<void> {
+  const parameters: RTCRtpSendParameters & { degradationPreference?: string } = sender.getParameters();
+  parameters.degradationPreference = "maintain-resolution";
+  // Browsers without this preference keep their own way.
+  await sender.setParameters(parameters).catch(() => undefined);
 }
 
 // H.264 is what most viewers decode in hardware and what HLS players take. Baseline packed by

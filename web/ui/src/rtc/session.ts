@@ -10,11 +10,18 @@ export class NoPathError extends Error {
   override readonly name = "NoPathError";
 }
 
+/** The server said goodbye: it shuts down, or somebody has taken this session's place. */
+export class EndedByServerError extends Error {
+  override readonly name = "EndedByServerError";
+}
+
 const FRAGMENT = "application/trickle-ice-sdpfrag";
 /** Short losses of connectivity heal by themselves; longer ones are worth a restart. */
 const DISCONNECTED_MS = 3000;
 /** A restart that has not connected by then has failed. */
 const RESTART_MS = 5000;
+/** How long the server may take over a goodbye. */
+const REMOVE_MS = 2000;
 /** Candidates come in bursts; one PATCH carries a burst. */
 const GATHER_MS = 30;
 
@@ -69,6 +76,7 @@ export class RtcSession {
     if (servers.length > 0) this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers: servers });
     await this.pc.setLocalDescription(offer);
     await this.pc.setRemoteDescription({ type: "answer", sdp });
+    this.#watchGoodbye();
   }
 
   /** Resolves when media can flow; throws `NoPathError` after `timeout_ms` without a path. */
@@ -92,8 +100,10 @@ export class RtcSession {
     this.#isClosed = true;
     clearTimeout(this.#gatherTimer);
     clearTimeout(this.#faultTimer);
-    this.pc.close();
-    this.#remove();
+    // Nothing is sent from here on, but the connection outlives the DELETE: its closing alert, if it came
+    // first, would look like a connection that broke, and the server would keep the place for our return.
+    for (const sender of this.pc.getSenders()) void sender.replaceTrack(null);
+    void this.#remove().finally(() => this.pc.close());
     this.#lose(new Error("The session was closed."));
   }
 
@@ -102,11 +112,21 @@ export class RtcSession {
     return { type: "offer", sdp: this.#tune(sdp) };
   }
 
-  #remove(): void {
+  async #remove(): Promise<void> {
+    const url = this.#url;
+    this.#url = undefined;
+    if (!url) return;
     // `keepalive` lets the request outlive the page. Nobody is left to mind a failure: the server
     // ends a silent session by itself.
-    if (this.#url) send(this.#url, { method: "DELETE", keepalive: true }).catch(() => undefined);
-    this.#url = undefined;
+    await send(url, { method: "DELETE", keepalive: true, signal: AbortSignal.timeout(REMOVE_MS) }).catch(() => undefined);
+  }
+
+  /** The server ends sessions with a DTLS alert; the state of ICE would show it many seconds later. */
+  #watchGoodbye(): void {
+    const dtls = this.pc.getTransceivers()[0]?.receiver.transport;
+    dtls?.addEventListener("statechange", () => {
+      if (dtls.state === "closed") this.#lose(new EndedByServerError("The server has ended the session."));
+    });
   }
 
   #watchIce(): void {
@@ -141,7 +161,8 @@ export class RtcSession {
       if (!this.#url || !answer) throw new NoPathError("No media path to the server was found.");
       const offer = await this.#offer({ iceRestart: true });
       const response = await this.#patch(sdpFragment(offer.sdp, [], false), "*");
-      if (response.status !== 200) throw new Error("The server has ended the session.");
+      if (response.status === 404) throw new EndedByServerError("The server has ended the session.");
+      if (response.status !== 200) throw new Error("The connection could not be restarted.");
       const sdp = applyFragment(answer, await response.text());
       if (sdp === undefined || this.#isClosed) throw new Error("The connection could not be restarted.");
       this.#etag = response.headers.get("etag") ?? this.#etag;

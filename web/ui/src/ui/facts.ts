@@ -13,13 +13,14 @@ export function facts(label: string): Facts {
   const element = h("dl", { class: "facts", "aria-label": label });
   const shown = new Map<string, { row: HTMLElement; value: HTMLElement }>();
   const show = (values: Record<string, string | undefined>): void => {
+    for (const [name, { row }] of shown) {
+      if (values[name] !== undefined) continue;
+      row.remove();
+      shown.delete(name);
+    }
     let at = 0;
     for (const [name, text] of Object.entries(values)) {
-      if (text === undefined) {
-        shown.get(name)?.row.remove();
-        shown.delete(name);
-        continue;
-      }
+      if (text === undefined) continue;
       const entry = shown.get(name) ?? row(name);
       shown.set(name, entry);
       setText(entry.value, text);

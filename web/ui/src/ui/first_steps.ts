@@ -1,5 +1,6 @@
 // How a broadcast begins, for who has never done it here.
 
+import { address } from "./address.ts";
 import { copyButton } from "./button.ts";
 import { h } from "./dom.ts";
 
@@ -9,7 +10,7 @@ export function firstSteps(isOpen: boolean): HTMLElement {
   return h(
     "details",
     { class: "steps", open: isOpen },
-    h("summary", {}, "How to start a broadcast"),
+    h("summary", {}, h("h2", {}, "How to start a broadcast")),
     h(
       "ul",
       {},
@@ -19,7 +20,8 @@ export function firstSteps(isOpen: boolean): HTMLElement {
         { class: "panel" },
         h("h3", {}, "From OBS"),
         h("p", {}, "In Settings → Stream choose the service WHIP and enter this server. The last part is the room."),
-        h("p", { class: "copy-line" }, h("code", {}, whip), copyButton("Copy", () => whip)),
+        address(whip),
+        h("p", { class: "actions" }, copyButton("Copy", () => whip)),
       ),
       h("li", { class: "panel" }, h("h3", {}, "A test picture"), h("p", {}, "Start the server with ", h("code", {}, "onair demo"), " and it broadcasts to itself, into the room demo.")),
     ),

@@ -5,7 +5,7 @@ import * as format from "../format.ts";
 import { linkButton } from "./button.ts";
 import { h, setText } from "./dom.ts";
 import { facts } from "./facts.ts";
-import { recordingOf, viewersOf } from "./room_facts.ts";
+import { liveFor, recordingOf, viewersOf } from "./room_facts.ts";
 
 export interface RoomCard {
   element: HTMLElement;
@@ -29,18 +29,14 @@ export function roomCard(name: string): RoomCard {
     const isLive = room.state !== "idle";
     watch.className = isLive ? "button primary" : "button plain";
     values.show({
-      Viewers: isLive ? viewersOf(room) : undefined,
-      Since: isLive ? sinceOf(room) : undefined,
+      Viewers: viewersOf(room),
+      "Live for": liveFor(room),
       Video: trackOf(room.tracks, "video"),
       Audio: trackOf(room.tracks, "audio"),
-      Recording: isLive ? recordingOf(room) : undefined,
+      Recording: recordingOf(room),
     });
   };
   return { element, show };
-}
-
-function sinceOf({ live_since }: RoomSummary): string | undefined {
-  return live_since ? format.clock(Date.now() - Date.parse(live_since)) : undefined;
 }
 
 function trackOf(tracks: Track[], kind: Track["kind"]): string | undefined {

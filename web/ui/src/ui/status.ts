@@ -23,14 +23,21 @@ export interface StatusLine {
   show(state: PageState, sentence: string): void;
 }
 
-/** A line that is read out when it changes, and that sets the state of the page. */
-export function statusLine(state: PageState, sentence: string): StatusLine {
-  const text = h("span", {}, "");
-  const element = h("p", { class: "status", role: "status" }, h("span", { class: "dot" }), text);
+/**
+ * A line that is read out when it changes, and that sets the state of the page. States named in `short`
+ * show only that word, for a page whose picture carries the sentence; the sentence is still what is read out.
+ */
+export function statusLine(state: PageState, sentence: string, short: Partial<Record<PageState, string>> = {}): StatusLine {
+  const seen = h("span");
+  const read = h("span", { class: "unseen" });
+  const element = h("p", { class: "status", role: "status" }, h("span", { class: "dot" }), seen, read);
   const show = (next: PageState, words: string): void => {
     element.dataset["state"] = next;
     setPageState(next);
-    setText(text, words);
+    const word = short[next];
+    setText(seen, word ?? words);
+    setText(read, word === undefined ? "" : words);
+    seen.ariaHidden = word === undefined ? null : "true";
   };
   show(state, sentence);
   return { element, show };

@@ -1,0 +1,77 @@
+# onair: `make run` starts the server, `make test` runs every test. Both see to what they need.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PAGES := web/ui/dist/index.html
+PAGE_SOURCES := $(shell find web/ui/src web/ui/public -type f 2>/dev/null) $(wildcard web/ui/*.html web/ui/*.json web/ui/*.ts)
+# npm writes this file last.
+PAGE_MODULES := web/ui/node_modules/.package-lock.json
+BROWSER_MODULES := tests/browser/node_modules/.package-lock.json
+VENV := .venv/requirements.txt
+RELEASE := target/release/onair
+
+.PHONY: help run demo test test-ui test-rust test-browser check setup-build setup-demo setup-test media clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+run: setup-build $(PAGES) ## Build the pages and the server, and start it on http://127.0.0.1:8080
+	cargo build --release --locked
+	$(RELEASE) serve
+
+demo: setup-demo $(PAGES) ## The same with a test broadcast in the room "demo"
+	cargo build --release --locked
+	$(RELEASE) demo
+
+test: setup-test test-ui test-rust test-browser ## Run every test: unit, property, integration, real clients, real browser
+
+test-ui: $(PAGES)
+	npm --prefix web/ui test
+
+test-rust: $(PAGES) $(VENV) media
+	cargo test --workspace --locked --no-fail-fast
+
+test-browser: $(PAGES) $(BROWSER_MODULES) media
+	cargo test --workspace --locked --no-run
+	rm -rf target/browser-logs target/screenshots
+	ONAIR_BIN=$(CURDIR)/target/debug/onair node --test --test-concurrency=1 tests/browser/
+
+check: $(PAGES) ## Formatting, lints, and the licences of dependencies where cargo-deny is installed
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "check: cargo-deny is not installed, licences and advisories were not looked at"; fi
+
+setup-build:
+	@scripts/setup.sh build
+
+setup-demo:
+	@scripts/setup.sh demo
+
+setup-test:
+	@scripts/setup.sh test
+
+media: ## Generate the media files of the tests
+	@tests/media.sh
+
+clean: ## Remove what was built and installed here
+	rm -rf target .venv web/ui/dist web/ui/node_modules tests/browser/node_modules
+
+$(PAGES): $(PAGE_MODULES) $(PAGE_SOURCES)
+	npm --prefix web/ui run build
+
+$(PAGE_MODULES): web/ui/package-lock.json
+	npm --prefix web/ui ci --no-audit --no-fund
+	@touch $@
+
+$(BROWSER_MODULES): tests/browser/package-lock.json
+	npm --prefix tests/browser ci --no-audit --no-fund
+	@touch $@
+
+$(VENV): tests/clients/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@cp $< $@

@@ -1,0 +1,95 @@
+//! What Linux says about a process: CPU time by thread, and resident memory (proc(5)).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// What a process had used of the CPU at one moment.
+pub(crate) struct Sample {
+    at: Instant,
+    /// On-CPU time of each living thread, by its id.
+    threads: BTreeMap<u32, Duration>,
+    user_ticks: u64,
+    kernel_ticks: u64,
+}
+
+/// What a process used of the CPU between two samples.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    /// Time between the samples.
+    pub(crate) wall: Duration,
+    /// On-CPU time of all threads.
+    pub(crate) cpu: Duration,
+    /// On-CPU time of the thread that used most.
+    pub(crate) busiest_thread: Duration,
+    /// Which part of it was spent in the kernel, 0 to 1; exact to one clock tick (10 ms).
+    pub(crate) kernel_share: f64,
+}
+
+impl Sample {
+    /// Reads the present figures of a process.
+    ///
+    /// # Errors
+    /// When the process is gone, or this is not Linux.
+    pub(crate) fn take(pid: u32) -> io::Result<Self> {
+        let at = Instant::now();
+        let mut threads = BTreeMap::new();
+        for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let entry = entry?;
+            // A thread may end between the listing and the look at it.
+            let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else { continue };
+            let id = entry.file_name().to_string_lossy().parse().map_err(|_| unreadable("task"))?;
+            threads.insert(id, Duration::from_nanos(field(&text, 0, "schedstat")?));
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name in parentheses may hold anything; behind it the state is field 3, utime 14 and stime 15.
+        let (_, fields) = stat.rsplit_once(')').ok_or_else(|| unreadable("stat"))?;
+        let (user_ticks, kernel_ticks) = (field(fields, 11, "stat")?, field(fields, 12, "stat")?);
+        Ok(Self { at, threads, user_ticks, kernel_ticks })
+    }
+
+    /// Returns what was used since an `earlier` sample of the same process.
+    pub(crate) fn since(&self, earlier: &Self) -> Usage {
+        let used =
+            |(id, now): (&u32, &Duration)| now.saturating_sub(earlier.threads.get(id).copied().unwrap_or_default());
+        let kernel = self.kernel_ticks.saturating_sub(earlier.kernel_ticks);
+        let user = self.user_ticks.saturating_sub(earlier.user_ticks);
+        Usage {
+            wall: self.at.saturating_duration_since(earlier.at),
+            cpu: self.threads.iter().map(used).sum(),
+            busiest_thread: self.threads.iter().map(used).max().unwrap_or_default(),
+            kernel_share: kernel as f64 / (kernel + user).max(1) as f64,
+        }
+    }
+}
+
+impl Usage {
+    /// Returns how many cores were busy on average.
+    pub(crate) fn cores(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.wall.as_secs_f64()
+    }
+
+    /// Returns how much of one core the busiest thread had on average.
+    pub(crate) fn busiest_thread_cores(&self) -> f64 {
+        self.busiest_thread.as_secs_f64() / self.wall.as_secs_f64()
+    }
+}
+
+/// Returns the resident memory of a process in KiB (`VmRSS`).
+///
+/// # Errors
+/// When the process is gone, or this is not Linux.
+pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    field(line.ok_or_else(|| unreadable("status"))?, 0, "status")
+}
+
+fn field(text: &str, index: usize, file: &str) -> io::Result<u64> {
+    text.split_whitespace().nth(index).and_then(|field| field.parse().ok()).ok_or_else(|| unreadable(file))
+}
+
+fn unreadable(file: &str) -> io::Error {
+    io::Error::other(format!("/proc/…/{file} is not as proc(5) says"))
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Sees to the programs that must be on the machine, and installs missing Debian packages where it may.
+# What comes from npm and PyPI is the Makefile's business.
+# usage: scripts/setup.sh build | demo | test
+set -euo pipefail
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Each line: what tells that it is there, and the Debian package that brings it.
+wanted() {
+    echo "cc gcc"
+    case $1 in
+    demo) echo "ffmpeg ffmpeg" ;;
+    test)
+        echo "ffmpeg ffmpeg"
+        echo "ffprobe ffmpeg"
+        echo "chromium chromium"
+        echo "python3 python3"
+        echo "venv python3-venv"
+        ;;
+    esac
+}
+
+is_there() {
+    case $1 in
+    venv) python3 -c 'import venv, ensurepip' >/dev/null 2>&1 ;;
+    *) has "$1" ;;
+    esac
+}
+
+# Prints the missing packages, each once.
+missing() {
+    wanted "$1" | while read -r sign package; do
+        is_there "$sign" || echo "$package"
+    done | sort -u | tr '\n' ' '
+}
+
+apt_install() {
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        has sudo && sudo -n true 2>/dev/null || return 1
+        as_root=(sudo -n)
+    fi
+    has apt-get || return 1
+    echo "setup: installing $*"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+for tool in cargo node npm; do
+    has "$tool" || {
+        echo "setup: $tool is missing: install a Rust toolchain (rustup) and Node.js 20 with npm" >&2
+        exit 1
+    }
+done
+
+packages=$(missing "${1:-build}")
+if [ -n "$packages" ]; then
+    # shellcheck disable=SC2086 # one word a package
+    apt_install $packages || {
+        echo "setup: please install: $packages" >&2
+        exit 1
+    }
+fi

@@ -1,0 +1,28 @@
+"""Serves S3 from memory (moto) on a free loopback port until standard input ends.
+
+usage: s3_server.py BUCKET
+"""
+
+import logging
+import os
+import sys
+
+os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", NO_PROXY="127.0.0.1")
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+import boto3
+from common import tell
+from moto.server import ThreadedMotoServer
+
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+server.start()
+host, port = server.get_host_and_port()
+endpoint = f"http://{host}:{port}"
+s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+s3.create_bucket(Bucket=sys.argv[1], ACL="public-read-write")
+tell("ready", endpoint=endpoint)
+for line in sys.stdin:
+    # Each line is a prefix to list, with a URL for each object that anyone may read from.
+    listed = s3.list_objects_v2(Bucket=sys.argv[1], Prefix=line.strip()).get("Contents", [])
+    objects = {entry["Key"]: s3.generate_presigned_url("get_object", {"Bucket": sys.argv[1], "Key": entry["Key"]}) for entry in listed}
+    tell("listed", objects=objects)

@@ -1,0 +1,22 @@
+//! The tests from outside: the built program, real clients, and nothing of its insides.
+//!
+//! One behaviour a file. What they need beside a Rust toolchain (media files, a Python environment, ffmpeg)
+//! `make test` brings; without it they fail and say so.
+
+mod support;
+
+mod aiortc;
+mod auth;
+mod bad_input;
+mod bad_media;
+mod config_cli;
+mod ffmpeg_whip;
+mod hls;
+mod publish_record;
+mod purity;
+mod recordings_api;
+mod s3;
+mod shutdown;
+mod whep;
+mod whip_offers;
+mod whip_sessions;

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Generates the media files that the tests need. What is there and was made by this very script stays.
+#
+# Every clip: 1 s between keyframes, sound and picture of one length, no B-frames unless its name says so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+media=target/media
+stamp=$(sha256sum "$0" | cut -d' ' -f1)
+mkdir -p "$media"
+
+# clip FILE ARGUMENTS...: encodes with ffmpeg, and the file appears only when it is whole.
+clip() {
+    local file=$1
+    shift
+    if [ -f "$file" ] && [ "$(cat "$file.stamp" 2>/dev/null)" = "$stamp" ]; then
+        return
+    fi
+    echo "media: $file"
+    ffmpeg -nostdin -hide_banner -v error -y "$@" -movflags +faststart -strict -2 "$file.part.mp4"
+    mv "$file.part.mp4" "$file"
+    echo "$stamp" >"$file.stamp"
+}
+
+# The running time is part of the picture of testsrc2.
+picture() { echo -f lavfi -i "testsrc2=size=$1:rate=30:duration=$2"; }
+sound() { echo -f lavfi -i "sine=frequency=440:sample_rate=48000:duration=$1"; }
+opus=(-c:a libopus -b:a 64k -ac 2)
+h264=(-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_threshold 0 -b:v 800k -maxrate 1M -bufsize 1M)
+plain=(-profile:v baseline -tune zerolatency)
+
+clip $media/h264-opus.mp4 $(picture 640x360 12) $(sound 12) "${h264[@]}" "${plain[@]}" "${opus[@]}"
+clip $media/h264-only.mp4 $(picture 640x360 6) "${h264[@]}" "${plain[@]}"
+clip $media/h264-bframes-opus.mp4 $(picture 640x360 6) $(sound 6) "${h264[@]}" -profile:v main -bf 2 -b_strategy 0 "${opus[@]}"
+clip $media/opus-only.mp4 $(sound 6) "${opus[@]}"
+clip $media/vp9-opus.mp4 $(picture 320x180 8) $(sound 8) -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -lag-in-frames 0 \
+    -auto-alt-ref 0 -g 30 -keyint_min 30 -b:v 400k -pix_fmt yuv420p "${opus[@]}"
+clip $media/av1-opus.mp4 $(picture 320x180 8) $(sound 8) -c:v libaom-av1 -usage realtime -cpu-used 8 -lag-in-frames 0 \
+    -g 30 -keyint_min 30 -b:v 400k -pix_fmt yuv420p "${opus[@]}"

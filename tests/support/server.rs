@@ -1,0 +1,166 @@
+//! The program under test, with directories of its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::{Method, redirect};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::eventually;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const EXIT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Returns the program without arguments, deaf to the settings of whoever runs the tests.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onair"));
+    command.env_clear().envs(std::env::vars().filter(|(name, _)| matches!(name.as_str(), "PATH" | "HOME" | "TMPDIR")));
+    command
+}
+
+/// Runs the program to its end, for the commands that have one.
+pub(crate) fn run_onair(arguments: &[&str]) -> Output {
+    program().args(arguments).stdin(Stdio::null()).output().expect("the program was built by cargo")
+}
+
+/// Runs a server on free ports of the loopback interface, and ends it when dropped.
+///
+/// Segments of 2 s and a reconnect window of 1 s keep tests short.
+pub(crate) struct Server {
+    child: Child,
+    base: String,
+    dir: TempDir,
+    http: Client,
+}
+
+impl Server {
+    /// Starts a server on its defaults.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts a server with more arguments, such as `--set`, `hls.part_ms=200`; they win over the defaults.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::on(TempDir::new().expect("a temporary directory"), arguments)
+    }
+
+    fn on(dir: TempDir, arguments: &[&str]) -> Self {
+        let mut command = program();
+        command.arg("serve");
+        for setting in [
+            "http.listen=127.0.0.1:0".into(),
+            format!("storage.url=file://{}", dir.path().join("recordings").display()),
+            format!("storage.spool={}", dir.path().join("spool").display()),
+            "hls.segment_ms=2000".into(),
+            "record.reconnect_s=1".into(),
+        ] {
+            command.args(["--set", &setting]);
+        }
+        let log = File::create(dir.path().join("log")).expect("the directory is ours");
+        command.args(arguments).current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("the program was built by cargo");
+        let base = ready_line(&mut child, dir.path());
+        let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20));
+        Self { child, base, dir, http: http.build().expect("nothing of it needs the machine") }
+    }
+
+    /// Returns the address of a path, which begins with a slash.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Returns `127.0.0.1:PORT`, where HTTP listens on TCP and media on UDP.
+    pub(crate) fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
+    /// Prepares a request.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// Returns the JSON below a path, or nothing when the answer is not 200.
+    pub(crate) fn json(&self, path: &str) -> Option<Value> {
+        let answer = self.request(Method::GET, path).send().expect("the server is up");
+        answer.status().is_success().then(|| answer.json().expect("an API answers in JSON"))
+    }
+
+    /// Waits until a room is as wanted.
+    pub(crate) fn wait_for_room(&self, room: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/rooms/{room}");
+        eventually(what, Duration::from_secs(20), || self.json(&path).filter(|state| wanted(state)))
+    }
+
+    /// Waits until a room is live.
+    pub(crate) fn wait_until_live(&self, room: &str) -> Value {
+        self.wait_for_room(room, "the room goes live", |state| state["state"] == "live")
+    }
+
+    /// Returns the directory of the recordings.
+    pub(crate) fn recordings(&self) -> PathBuf {
+        self.dir.path().join("recordings")
+    }
+
+    /// Returns what the server logged so far.
+    pub(crate) fn log(&self) -> String {
+        read_log(self.dir.path())
+    }
+
+    /// Tells whether the process runs and answers.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let runs = self.child.try_wait().expect("it is our child").is_none();
+        runs && self.request(Method::GET, "/healthz").send().is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Sends SIGTERM and returns the exit code; the directories stay until `self` is dropped.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let kill = format!("kill -TERM {}", self.child.id());
+        Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+        eventually("the server exits", EXIT_WITHIN, || self.child.try_wait().expect("it is our child")).code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to kill.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        if thread::panicking() {
+            show_log(self.dir.path());
+        }
+    }
+}
+
+/// Waits for the line that names the address.
+fn ready_line(child: &mut Child, dir: &Path) -> String {
+    let stdout = child.stdout.take().expect("it was piped");
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // Nobody listens any more once the server is ready.
+            let _unheard = sender.send(line);
+        }
+    });
+    let line = lines.recv_timeout(READY_WITHIN).unwrap_or_else(|error| {
+        show_log(dir);
+        panic!("the server says that it is ready: {error}")
+    });
+    let base = line.strip_prefix("onair is ready: ").unwrap_or_else(|| panic!("an unexpected line: {line}"));
+    base.trim_end_matches('/').into()
+}
+
+fn read_log(dir: &Path) -> String {
+    fs::read_to_string(dir.join("log")).unwrap_or_default()
+}
+
+#[expect(clippy::print_stderr, reason = "whoever reads a failed test wants to know what the server said")]
+fn show_log(dir: &Path) {
+    eprintln!("--- log of the server ---\n{}--- end of the log ---", read_log(dir));
+}
