@@ -34,8 +34,9 @@ const PART_BYTES: u64 = 8 << 20;
 /// S3 takes 10,000 parts in one upload.
 const PARTS_MAX: u64 = 10_000;
 
-/// How many parts of one upload are on their way at once: 32 MiB of memory.
-const PARTS_AT_ONCE: usize = 4;
+/// How many parts of one upload are on their way at once: 16 MiB of memory. More of them share a slow uplink, and each
+/// one has only the request timeout.
+const PARTS_AT_ONCE: usize = 2;
 
 /// Puts, gets and lists the objects of recordings. Cloning is cheap.
 #[derive(Debug, Clone)]
