@@ -44,7 +44,7 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     /// Everything stands below it.
     prefix: Path,
-    /// Whether the store takes a content type; a directory does not.
+    /// Whether the store takes a content type and cache rules; a directory does not.
     keeps_attributes: bool,
 }
 
@@ -176,6 +176,7 @@ impl Store {
         let mut attributes = Attributes::new();
         if self.keeps_attributes {
             attributes.insert(Attribute::ContentType, name.content_type().into());
+            attributes.insert(Attribute::CacheControl, cache_control(name).into());
         }
         attributes
     }
@@ -242,6 +243,15 @@ impl Store {
 impl From<&ObjectMeta> for ObjectInfo {
     fn from(meta: &ObjectMeta) -> Self {
         Self { size: meta.size, e_tag: meta.e_tag.clone(), last_modified: meta.last_modified }
+    }
+}
+
+/// Returns how long whoever reads the bucket directly may keep an object (RFC 9111 §5.2.2, RFC 8246 §2): media is
+/// written once under its name, anything else may be written again while the recording grows.
+fn cache_control(name: &ObjectName) -> &'static str {
+    match name.as_str().rsplit_once('.') {
+        Some((_, "m4s" | "mp4")) => "max-age=31536000, immutable",
+        _ => "no-cache",
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use chrono::DateTime;
 use futures_util::stream::{self, TryStreamExt};
+use object_store::{Attribute, ObjectStoreExt};
 use onair_media::{RecordingId, RoomName};
 use url::Url;
 
@@ -107,6 +108,35 @@ fn a_stream_is_visible_when_it_is_complete() {
                 assert_eq!(read(&store, &file, None).await.unwrap(), expected);
                 store.delete_recording(&file.room, &file.recording).await.unwrap();
             }
+        }
+    });
+}
+
+#[test]
+fn media_may_be_kept_and_what_names_it_not() {
+    run(async {
+        let store = open("memory://").unwrap();
+        let (forever, never) = ("max-age=31536000, immutable", "no-cache");
+        for (name, media_type, cache) in [
+            ("recording.json", "application/json", never),
+            ("index.m3u8", "application/vnd.apple.mpegurl", never),
+            ("audio/index.m3u8", "application/vnd.apple.mpegurl", never),
+            ("audio/init-1.mp4", "audio/mp4", forever),
+            ("video/000001.m4s", "video/mp4", forever),
+            ("recording.mp4", "video/mp4", forever),
+        ] {
+            let object = object("a", ID, name);
+            // 9 MiB: the MP4 comes in two parts, as real ones do.
+            if object.name == ObjectName::progressive() {
+                let bytes = (0..9).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20])));
+                store.put_stream(&object, 9 << 20, stream::iter(bytes)).await.unwrap();
+            } else {
+                store.put(&object, Bytes::from("x")).await.unwrap();
+            }
+            let attributes = store.inner.get(&store.path(&object)).await.unwrap().attributes;
+            let attribute = |which| attributes.get(&which).map(AsRef::as_ref);
+            assert_eq!(attribute(Attribute::ContentType), Some(media_type), "{name}");
+            assert_eq!(attribute(Attribute::CacheControl), Some(cache), "{name}");
         }
     });
 }
