@@ -145,17 +145,13 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none, [`StoreError::Backend`] when some may be left.
     pub async fn delete_recording(&self, room: &RoomName, recording: &RecordingId) -> Result<usize, StoreError> {
         let name = format!("{room}/{recording}");
-        let manifest = self.path(&ObjectPath::new(room, recording, ObjectName::manifest()));
-        match self.inner.delete(&manifest).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(err) => return Err(StoreError::backend("delete", &name)(err)),
-        }
+        let manifests = self.delete_manifest(room, recording).await?;
         let found = self.inner.list(Some(&self.recording_prefix(room, recording))).map_ok(|meta| meta.location);
         let deleted = self.inner.delete_stream(found.boxed());
         let gone = |result: &Result<Path, object_store::Error>| {
             futures_util::future::ready(!matches!(result, Err(object_store::Error::NotFound { .. })))
         };
-        let count = deleted.filter(gone).try_fold(0, |count, _| async move { Ok(count + 1) }).await;
+        let count = deleted.filter(gone).try_fold(manifests, |count, _| async move { Ok(count + 1) }).await;
         match count.map_err(StoreError::backend("delete", &name))? {
             0 => Err(StoreError::NotFound { path: name }),
             count => Ok(count),
@@ -179,6 +175,21 @@ impl Store {
             attributes.insert(Attribute::CacheControl, cache_control(name).into());
         }
         attributes
+    }
+
+    /// Removes the manifest and returns how many there were, 0 or 1. It is looked for first: S3 says that it deleted
+    /// what it never had.
+    async fn delete_manifest(&self, room: &RoomName, recording: &RecordingId) -> Result<usize, StoreError> {
+        let manifest = ObjectPath::new(room, recording, ObjectName::manifest());
+        let deleted = match self.head(&manifest).await {
+            Ok(_) => self.inner.delete(&self.path(&manifest)).await.map_err(StoreError::backend("delete", &manifest)),
+            Err(err) => Err(err),
+        };
+        match deleted {
+            Ok(()) => Ok(1),
+            Err(StoreError::NotFound { .. }) => Ok(0),
+            Err(err) => Err(err),
+        }
     }
 
     async fn put_small<S>(&self, object: &ObjectPath, chunks: S) -> Result<Uploaded, StoreError>

@@ -197,13 +197,19 @@ fn a_deleted_recording_leaves_nothing() {
             let other = object("a", "20261122T063000Z-7f3a9d", "index.m3u8");
             store.put(&other, Bytes::from("kept")).await.unwrap();
             let (room, recording) = (other.room.clone(), RecordingId::parse(ID).unwrap());
-            assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 3);
+            assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 4);
             for name in names {
                 assert!(matches!(store.head(&object("a", ID, name)).await, Err(StoreError::NotFound { .. })));
             }
             let again = store.delete_recording(&room, &recording).await;
             assert!(matches!(again, Err(StoreError::NotFound { .. })));
             assert!(store.head(&other).await.is_ok());
+
+            // Regression: all that a recording without a segment has was removed and then said not to exist.
+            put_manifest(&store, "a", ID).await;
+            assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 1);
+            let again = store.delete_recording(&room, &recording).await;
+            assert!(matches!(again, Err(StoreError::NotFound { .. })));
         }
         assert!(!directory.0.join("not yet there/a").join(ID).exists());
     });
