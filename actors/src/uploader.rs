@@ -1,5 +1,8 @@
 //! Brings everything that is recorded to the store: in order within a recording, side by side across recordings.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

@@ -251,6 +251,13 @@ impl Store {
     }
 }
 
+impl From<Arc<dyn ObjectStore>> for Store {
+    /// Uses a store that is open already, from its root. It has to take attributes, as all but directories do.
+    fn from(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, prefix: Path::default(), keeps_attributes: true }
+    }
+}
+
 impl From<&ObjectMeta> for ObjectInfo {
     fn from(meta: &ObjectMeta) -> Self {
         Self { size: meta.size, e_tag: meta.e_tag.clone(), last_modified: meta.last_modified }
