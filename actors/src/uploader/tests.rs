@@ -193,3 +193,36 @@ fn what_fails_is_tried_again_and_nothing_overtakes_it() {
         assert!(stage.told.try_recv().is_err(), "each is told once");
     });
 }
+
+/// Regression: an MP4 that a store would not take kept its recording from ever being sealed.
+#[test]
+fn only_the_mp4_is_given_up() {
+    run(async {
+        let mut stage = Stage::new("only", 20 + 30).await;
+        stage.spool.write(&path("video/000001.m4s"), b"0123456789").await.unwrap();
+        stage.put("recording.mp4", mp4());
+        stage.put("recording.json", bytes());
+        let why =
+            "failed 20 times: put studio-1/20261122T063000Z-7f3a9c/recording.mp4: Generic flaky error: cable pulled";
+        assert_eq!(stage.next().await, ("recording.mp4".into(), Err(why.into())));
+        assert_eq!(stage.next().await, ("recording.json".into(), Ok(2)));
+        assert_eq!(stage.store.asked(), [times("recording.mp4", 20), times("recording.json", 31)]);
+    });
+}
+
+/// Regression: it was tried for ever, and the manifest waited behind it.
+#[test]
+fn an_mp4_whose_segment_is_gone_is_given_up_at_once() {
+    run(async {
+        let mut stage = Stage::new("gone", 0).await;
+        let began = Instant::now();
+        stage.put("recording.mp4", mp4());
+        stage.put("recording.json", bytes());
+        let (name, outcome) = stage.next().await;
+        let why = outcome.unwrap_err();
+        assert!(name == "recording.mp4" && why.contains("video/000001.m4s: No such file"), "{why}");
+        assert_eq!(stage.next().await, ("recording.json".into(), Ok(2)));
+        assert_eq!(stage.store.asked(), [times("recording.json", 1)]);
+        assert!(began.elapsed() < FIRST_BACKOFF / 2);
+    });
+}
