@@ -23,8 +23,9 @@ use crate::session_id::random;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
-/// The most objects that may wait for one recording. At two renditions and 4 s segments this is half a day of a dead
-/// store; the recorder learns when it is reached.
+/// The most objects that may wait for one recording when a segment is to join them. At two renditions and 4 s segments
+/// this is half a day of a dead store; the recorder learns when it is reached. Playlists, the MP4 and the manifest are
+/// let in all the same: they are few, and without the manifest what is stored cannot be found.
 const MAX_WAITING: usize = 20_000;
 
 /// How often the MP4 is tried in a row: 7 min of waits, and the time that each attempt takes. After that the recording
@@ -241,7 +242,7 @@ impl Handler<Put> for Uploader {
         let key = (put.to.room.clone(), put.to.recording.clone());
         let is_idle = !self.queues.contains_key(&key);
         let queue = self.queues.entry(key.clone()).or_default();
-        if queue.len() >= MAX_WAITING {
+        if matches!(put.content, Content::Spooled) && queue.len() >= MAX_WAITING {
             self.refused += 1;
             put.reply.do_send(Stored { object: put.to, outcome: Err("too many objects wait for the store".into()) });
             return;

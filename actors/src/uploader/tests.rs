@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 use super::*;
 
+const FOR_EVER: usize = usize::MAX;
+
 /// Fails the first puts, then keeps what it is given. Notes what it was asked to put, in order.
 #[derive(Debug)]
 struct Flaky {
@@ -224,5 +226,27 @@ fn an_mp4_whose_segment_is_gone_is_given_up_at_once() {
         assert_eq!(stage.next().await, ("recording.json".into(), Ok(2)));
         assert_eq!(stage.store.asked(), [times("recording.json", 1)]);
         assert!(began.elapsed() < FIRST_BACKOFF / 2);
+    });
+}
+
+/// Regression: a recording whose queue was full could not be sealed, for its manifest was refused too.
+#[test]
+fn a_full_queue_refuses_segments_alone() {
+    run(async {
+        let mut stage = Stage::new("full", FOR_EVER).await;
+        // The first is under way, the others wait.
+        stage.put("index.m3u8", bytes());
+        for _ in 0..MAX_WAITING {
+            stage.put("video/000001.m4s", Content::Spooled);
+        }
+        stage.put("video/000002.m4s", Content::Spooled);
+        for (name, content) in [("index.m3u8", bytes()), ("recording.mp4", mp4()), ("recording.json", bytes())] {
+            stage.put(name, content);
+        }
+        let state = stage.uploader.send(Observe).await.unwrap();
+        assert_eq!([&state["waiting"], &state["refused"]], [MAX_WAITING + 3, 1]);
+        let refused = Err("too many objects wait for the store".into());
+        assert_eq!(stage.next().await, ("video/000002.m4s".into(), refused));
+        assert!(stage.told.try_recv().is_err());
     });
 }
