@@ -1,6 +1,10 @@
 //! Brings everything that is recorded to the store: in order within a recording, side by side across recordings.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +23,17 @@ use crate::session_id::random;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
-/// The most objects that may wait for one recording. At two renditions and 4 s segments this is half a day of a dead
-/// store; the recorder learns when it is reached.
+/// The most objects that may wait for one recording when a segment is to join them. At two renditions and 4 s segments
+/// this is half a day of a dead store; the recorder learns when it is reached. Playlists, the MP4 and the manifest are
+/// let in all the same: they are few, and without the manifest what is stored cannot be found.
 const MAX_WAITING: usize = 20_000;
 
-/// Stores an object. *Reliable*: [`Stored`] comes when the store has it, however long that takes.
+/// How often the MP4 is tried in a row: 7 min of waits, and the time that each attempt takes. After that the recording
+/// is sealed without it, for nothing of the MP4 is missing from its segments.
+const MP4_ATTEMPTS: u32 = 20;
+
+/// Stores an object. *Reliable*: [`Stored`] comes when the store has it, however long that takes, or when it is given
+/// up: a segment that finds the queue full, an MP4 that failed too often, and whatever the spool cannot read.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Put {
@@ -88,7 +98,7 @@ struct UploaderState<'a> {
     stored: u64,
     stored_bytes: u64,
     failed_attempts: u64,
-    /// Objects that found their recording's queue full, or that the spool has lost.
+    /// Objects that were given up.
     refused: u64,
     last_error: Option<&'a str>,
 }
@@ -138,48 +148,67 @@ impl Uploader {
     }
 }
 
-/// Tries until the store has it; only what cannot be read from the spool is given up.
+/// Tries until the store has it. Given up is what cannot be read from the spool, and an MP4 that failed too often: the
+/// manifest waits behind it.
 async fn upload(store: &Store, spool: &Spool, put: &Put, uploader: &Addr<Uploader>) -> Result<StoredObject, String> {
     let mut backoff = FIRST_BACKOFF;
+    let mut attempts = 0;
     loop {
         let error = match attempt(store, spool, put).await {
             Ok(object) => return Ok(object),
-            Err(Failure::Spool(error)) => return Err(error.to_string()),
-            Err(Failure::Store(error)) => error,
+            Err(Failure::Spool(error)) => return Err(with_cause(&*error)),
+            Err(Failure::Store(error)) => with_cause(&error),
         };
+        uploader.do_send(AttemptFailed(error.clone()));
+        attempts += 1;
+        if matches!(put.content, Content::Assembled(_)) && attempts >= MP4_ATTEMPTS {
+            return Err(format!("failed {attempts} times: {error}"));
+        }
         let [jitter] = random::<1>();
         let wait = backoff.mul_f64(0.5 + f64::from(jitter) / 512.0);
-        warn!(object = %put.to, error = %error, wait_ms = wait.as_millis() as u64, "not stored, trying again");
-        uploader.do_send(AttemptFailed(error.to_string()));
+        warn!(object = %put.to, error, wait_ms = wait.as_millis() as u64, "not stored, trying again");
         tokio::time::sleep(wait).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
     }
 }
 
+/// Says what failed and why, in one line. Deeper causes are not named: the libraries repeat them on each level.
+fn with_cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+/// Why an attempt failed: another one may help against the store, but not against the spool.
 enum Failure {
-    Spool(SpoolError),
+    Spool(Box<dyn Error + Send + Sync>),
     Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Source { source, .. } => Self::Spool(source),
+            error => Self::Store(error),
+        }
+    }
 }
 
 async fn attempt(store: &Store, spool: &Spool, put: &Put) -> Result<StoredObject, Failure> {
     match &put.content {
         Content::Bytes(bytes) => put_bytes(store, &put.to, bytes.clone()).await,
         Content::Spooled => {
-            let bytes = spool.read(&put.to, None).await.map_err(Failure::Spool)?;
+            let bytes = spool.read(&put.to, None).await.map_err(|error| Failure::Spool(error.into()))?;
             put_bytes(store, &put.to, bytes).await
         }
         Content::Assembled(layout) => {
-            let stored = store.put_stream(&put.to, layout.total_bytes, assembled(spool, &put.to, layout)).await;
-            stored
-                .map(|uploaded| StoredObject { bytes: uploaded.size, sha256: uploaded.sha256 })
-                .map_err(Failure::Store)
+            let uploaded = store.put_stream(&put.to, layout.total_bytes, assembled(spool, &put.to, layout)).await?;
+            Ok(StoredObject { bytes: uploaded.size, sha256: uploaded.sha256 })
         }
     }
 }
 
 async fn put_bytes(store: &Store, to: &ObjectPath, bytes: Bytes) -> Result<StoredObject, Failure> {
     let object = StoredObject { bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
-    store.put(to, bytes).await.map_err(Failure::Store)?;
+    store.put(to, bytes).await?;
     Ok(object)
 }
 
@@ -213,7 +242,7 @@ impl Handler<Put> for Uploader {
         let key = (put.to.room.clone(), put.to.recording.clone());
         let is_idle = !self.queues.contains_key(&key);
         let queue = self.queues.entry(key.clone()).or_default();
-        if queue.len() >= MAX_WAITING {
+        if matches!(put.content, Content::Spooled) && queue.len() >= MAX_WAITING {
             self.refused += 1;
             put.reply.do_send(Stored { object: put.to, outcome: Err("too many objects wait for the store".into()) });
             return;

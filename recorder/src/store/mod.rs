@@ -34,8 +34,9 @@ const PART_BYTES: u64 = 8 << 20;
 /// S3 takes 10,000 parts in one upload.
 const PARTS_MAX: u64 = 10_000;
 
-/// How many parts of one upload are on their way at once: 32 MiB of memory.
-const PARTS_AT_ONCE: usize = 4;
+/// How many parts of one upload are on their way at once: 16 MiB of memory. More of them share a slow uplink, and each
+/// one has only the request timeout.
+const PARTS_AT_ONCE: usize = 2;
 
 /// Puts, gets and lists the objects of recordings. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     /// Everything stands below it.
     prefix: Path,
-    /// Whether the store takes a content type; a directory does not.
+    /// Whether the store takes a content type and cache rules; a directory does not.
     keeps_attributes: bool,
 }
 
@@ -144,17 +145,13 @@ impl Store {
     /// [`StoreError::NotFound`] when there is none, [`StoreError::Backend`] when some may be left.
     pub async fn delete_recording(&self, room: &RoomName, recording: &RecordingId) -> Result<usize, StoreError> {
         let name = format!("{room}/{recording}");
-        let manifest = self.path(&ObjectPath::new(room, recording, ObjectName::manifest()));
-        match self.inner.delete(&manifest).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(err) => return Err(StoreError::backend("delete", &name)(err)),
-        }
+        let manifests = self.delete_manifest(room, recording).await?;
         let found = self.inner.list(Some(&self.recording_prefix(room, recording))).map_ok(|meta| meta.location);
         let deleted = self.inner.delete_stream(found.boxed());
         let gone = |result: &Result<Path, object_store::Error>| {
             futures_util::future::ready(!matches!(result, Err(object_store::Error::NotFound { .. })))
         };
-        let count = deleted.filter(gone).try_fold(0, |count, _| async move { Ok(count + 1) }).await;
+        let count = deleted.filter(gone).try_fold(manifests, |count, _| async move { Ok(count + 1) }).await;
         match count.map_err(StoreError::backend("delete", &name))? {
             0 => Err(StoreError::NotFound { path: name }),
             count => Ok(count),
@@ -175,8 +172,24 @@ impl Store {
         let mut attributes = Attributes::new();
         if self.keeps_attributes {
             attributes.insert(Attribute::ContentType, name.content_type().into());
+            attributes.insert(Attribute::CacheControl, cache_control(name).into());
         }
         attributes
+    }
+
+    /// Removes the manifest and returns how many there were, 0 or 1. It is looked for first: S3 says that it deleted
+    /// what it never had.
+    async fn delete_manifest(&self, room: &RoomName, recording: &RecordingId) -> Result<usize, StoreError> {
+        let manifest = ObjectPath::new(room, recording, ObjectName::manifest());
+        let deleted = match self.head(&manifest).await {
+            Ok(_) => self.inner.delete(&self.path(&manifest)).await.map_err(StoreError::backend("delete", &manifest)),
+            Err(err) => Err(err),
+        };
+        match deleted {
+            Ok(()) => Ok(1),
+            Err(StoreError::NotFound { .. }) => Ok(0),
+            Err(err) => Err(err),
+        }
     }
 
     async fn put_small<S>(&self, object: &ObjectPath, chunks: S) -> Result<Uploaded, StoreError>
@@ -238,9 +251,25 @@ impl Store {
     }
 }
 
+impl From<Arc<dyn ObjectStore>> for Store {
+    /// Uses a store that is open already, from its root. It has to take attributes, as all but directories do.
+    fn from(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, prefix: Path::default(), keeps_attributes: true }
+    }
+}
+
 impl From<&ObjectMeta> for ObjectInfo {
     fn from(meta: &ObjectMeta) -> Self {
         Self { size: meta.size, e_tag: meta.e_tag.clone(), last_modified: meta.last_modified }
+    }
+}
+
+/// Returns how long whoever reads the bucket directly may keep an object (RFC 9111 §5.2.2, RFC 8246 §2): media is
+/// written once under its name, anything else may be written again while the recording grows.
+fn cache_control(name: &ObjectName) -> &'static str {
+    match name.as_str().rsplit_once('.') {
+        Some((_, "m4s" | "mp4")) => "max-age=31536000, immutable",
+        _ => "no-cache",
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use chrono::DateTime;
 use futures_util::stream::{self, TryStreamExt};
+use object_store::{Attribute, ObjectStoreExt};
 use onair_media::{RecordingId, RoomName};
 use url::Url;
 
@@ -112,6 +113,35 @@ fn a_stream_is_visible_when_it_is_complete() {
 }
 
 #[test]
+fn media_may_be_kept_and_what_names_it_not() {
+    run(async {
+        let store = open("memory://").unwrap();
+        let (forever, never) = ("max-age=31536000, immutable", "no-cache");
+        for (name, media_type, cache) in [
+            ("recording.json", "application/json", never),
+            ("index.m3u8", "application/vnd.apple.mpegurl", never),
+            ("audio/index.m3u8", "application/vnd.apple.mpegurl", never),
+            ("audio/init-1.mp4", "audio/mp4", forever),
+            ("video/000001.m4s", "video/mp4", forever),
+            ("recording.mp4", "video/mp4", forever),
+        ] {
+            let object = object("a", ID, name);
+            // 9 MiB: the MP4 comes in two parts, as real ones do.
+            if object.name == ObjectName::progressive() {
+                let bytes = (0..9).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20])));
+                store.put_stream(&object, 9 << 20, stream::iter(bytes)).await.unwrap();
+            } else {
+                store.put(&object, Bytes::from("x")).await.unwrap();
+            }
+            let attributes = store.inner.get(&store.path(&object)).await.unwrap().attributes;
+            let attribute = |which| attributes.get(&which).map(AsRef::as_ref);
+            assert_eq!(attribute(Attribute::ContentType), Some(media_type), "{name}");
+            assert_eq!(attribute(Attribute::CacheControl), Some(cache), "{name}");
+        }
+    });
+}
+
+#[test]
 fn recordings_are_listed_newest_first_and_paged() {
     run(async {
         let (_directory, stores) = stores("list");
@@ -167,13 +197,19 @@ fn a_deleted_recording_leaves_nothing() {
             let other = object("a", "20261122T063000Z-7f3a9d", "index.m3u8");
             store.put(&other, Bytes::from("kept")).await.unwrap();
             let (room, recording) = (other.room.clone(), RecordingId::parse(ID).unwrap());
-            assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 3);
+            assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 4);
             for name in names {
                 assert!(matches!(store.head(&object("a", ID, name)).await, Err(StoreError::NotFound { .. })));
             }
             let again = store.delete_recording(&room, &recording).await;
             assert!(matches!(again, Err(StoreError::NotFound { .. })));
             assert!(store.head(&other).await.is_ok());
+
+            // Regression: all that a recording without a segment has was removed and then said not to exist.
+            put_manifest(&store, "a", ID).await;
+            assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 1);
+            let again = store.delete_recording(&room, &recording).await;
+            assert!(matches!(again, Err(StoreError::NotFound { .. })));
         }
         assert!(!directory.0.join("not yet there/a").join(ID).exists());
     });
