@@ -400,7 +400,10 @@ impl Handler<DeleteSession> for Room {
     type Result = bool;
 
     fn handle(&mut self, DeleteSession(id, role): DeleteSession, ctx: &mut Self::Context) -> Self::Result {
-        if let Some(member) = self.sessions.get(&id).filter(|member| member.role == role) {
+        // Out of the table at once: a second DELETE finds nothing (W20).
+        if self.sessions.get(&id).is_some_and(|member| member.role == role)
+            && let Some(member) = self.sessions.remove(&id)
+        {
             member.peer.do_send(Close(EndReason::Deleted));
             return true;
         }

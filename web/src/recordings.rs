@@ -1,6 +1,7 @@
 //! `/api/recordings` and `/recordings`: what is stored, read from the store itself.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -21,6 +22,9 @@ use crate::guard::{authorize, recording_id, refuse_foreign_pages, room_name};
 use crate::problem::Problem;
 use crate::server::readable;
 use crate::state::{AppState, ask};
+
+/// How long a client waits for the store to begin its answer.
+const STORE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many recordings a page has when nothing is said, and at most.
 const PAGE_DEFAULT: usize = 50;
@@ -61,7 +65,7 @@ async fn list(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpRe
     let rooms = viewable_rooms(&request, &state, room).await?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     let query = RecordingQuery { rooms, from: query.from, to: query.to, limit, cursor: query.cursor };
-    let page = state.store.list_recordings(&query).await.map_err(store_problem)?;
+    let page = in_time(state.store.list_recordings(&query)).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(page))
 }
 
@@ -95,9 +99,9 @@ async fn manifest(
 ) -> Result<HttpResponse, Problem> {
     let (room, recording) = named(&path)?;
     authorize(&request, &state, Right::View, Some(&room))?;
-    let manifest = state.store.manifest(&room, &recording).await.map_err(|error| match error {
-        StoreError::NotFound { .. } => Problem::recording_not_found(),
-        other => store_problem(other),
+    let manifest = in_time(state.store.manifest(&room, &recording)).await.map_err(|problem| match problem.code() {
+        "object_not_found" => Problem::recording_not_found(),
+        _ => problem,
     })?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(manifest))
 }
@@ -149,7 +153,7 @@ async fn head(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let object = viewable(&request, &state, path.into_inner())?;
-    let info = state.store.head(&object).await.map_err(store_problem)?;
+    let info = in_time(state.store.head(&object)).await?;
     let mut response = described(&object.name, &info, StatusCode::OK);
     Ok(response.no_chunking(info.size).streaming(futures_util::stream::empty::<std::io::Result<bytes::Bytes>>()))
 }
@@ -161,13 +165,13 @@ async fn get(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let object = viewable(&request, &state, path.into_inner())?;
-    let info = state.store.head(&object).await.map_err(store_problem)?;
+    let info = in_time(state.store.head(&object)).await?;
     let tag = entity_tag(&info);
     if is_known(&request, tag.as_ref()) {
         return Ok(described(&object.name, &info, StatusCode::NOT_MODIFIED).finish());
     }
     let range = wanted_range(&request, tag.as_ref(), info.size)?;
-    let download = state.store.get_range(&object, range.clone()).await.map_err(store_problem)?;
+    let download = in_time(state.store.get_range(&object, range.clone())).await?;
     let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let mut response = described(&object.name, &download.info, status);
     let Range { start, end } = download.range;
@@ -228,6 +232,17 @@ fn wanted_range(request: &HttpRequest, tag: Option<&EntityTag>, size: u64) -> Re
     let [spec] = specs.as_slice() else { return Ok(None) };
     let (first, last) = spec.to_satisfiable_range(size).ok_or_else(|| Problem::range_not_satisfiable(size))?;
     Ok(Some(first..last + 1))
+}
+
+/// Waits for the store, but not for ever: its own time-outs are made for large uploads.
+async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(STORE_PATIENCE, answer).await {
+        Ok(answer) => answer.map_err(store_problem),
+        Err(_) => {
+            warn!(patience_s = STORE_PATIENCE.as_secs(), "the store does not answer");
+            Err(Problem::storage_error())
+        }
+    }
 }
 
 fn store_problem(error: StoreError) -> Problem {
