@@ -5,6 +5,9 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
+/// The unit of CPU times in proc(5): 1/100 s on every Linux that Rust runs on.
+const TICK_MS: u64 = 10;
+
 /// What a process had used of the CPU at one moment.
 pub(crate) struct Sample {
     at: Instant,
@@ -84,6 +87,18 @@ pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     field(line.ok_or_else(|| unreadable("status"))?, 0, "status")
+}
+
+/// Returns the time that all cores together were busy since the machine started, to one clock tick.
+///
+/// # Errors
+/// When this is not Linux.
+pub(crate) fn machine_busy() -> io::Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    // "cpu", then user, nice, system, idle, iowait, irq, softirq, steal; guest time is part of user time.
+    let busy = [1, 2, 3, 6, 7].map(|index| field(&stat, index, "stat"));
+    let ticks = busy.into_iter().sum::<io::Result<u64>>()?;
+    Ok(Duration::from_millis(ticks * TICK_MS))
 }
 
 fn field(text: &str, index: usize, file: &str) -> io::Result<u64> {
