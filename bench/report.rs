@@ -96,6 +96,7 @@ impl Step {
             "viewers": self.viewers,
             "server_cores": rounded(self.median(|w| w.server.cores())),
             "server_busiest_thread_cores": rounded(self.median(|w| w.server.busiest_thread_cores())),
+            "server_waiting_threads": rounded(self.median(|w| w.server.waiting_threads())),
             "server_kernel_share": rounded(self.median(|w| w.server.kernel_share)),
             "server_resident_kib": self.resident_kib,
             "viewers_cores": rounded(self.median(|w| w.bench.cores())),
@@ -161,7 +162,7 @@ impl Report {
 const COLUMNS: [(usize, &str, &str); 14] = [
     (7, "viewers", ""),
     (8, "server", "cores"),
-    (9, "busiest", "thread"),
+    (8, "waiting", "threads"),
     (8, "kernel", "share"),
     (11, "us/packet", ""),
     (10, "us/packet", "above idle"),
@@ -184,7 +185,7 @@ impl Step {
         [
             self.viewers.to_string(),
             format!("{:.3}", self.median(|w| w.server.cores())),
-            format!("{:.3}", self.median(|w| w.server.busiest_thread_cores())),
+            format!("{:.2}", self.median(|w| w.server.waiting_threads())),
             format!("{:.2}", self.median(|w| w.server.kernel_share)),
             watched(format!("{:.2}", self.median(self.us_per_packet(0.0)))),
             watched(format!("{:.2}", self.median(self.us_per_packet(idle_cores)))),
