@@ -20,7 +20,7 @@ pub(crate) struct Window {
     /// Media packets that viewers should have got by the sequence numbers. What the server withheld from a viewer who
     /// fell behind does not show there, but in the packets a second.
     pub(crate) expected: u64,
-    /// Video packets that came more than 100 ms later than the promptest.
+    /// Media packets that came more than 100 ms later than the promptest of their track.
     pub(crate) late: u64,
 }
 

@@ -31,7 +31,7 @@ const DATAGRAM_MAX_BYTES: usize = 2048;
 /// Datagrams that are read before other viewers get their turn.
 const RECEIVE_BATCH: usize = 64;
 
-/// How much later than the promptest packet of its viewer a video packet must come to count as late: three frames.
+/// How much later than the promptest packet of its track a packet must come to count as late: three frames.
 const LATE_S: f64 = 0.1;
 
 /// What all viewers share.
@@ -49,7 +49,7 @@ pub(crate) struct Seen {
     pub(crate) delivered: AtomicU64,
     /// Media packets by the sequence numbers: last minus first plus one, of both tracks.
     pub(crate) expected: AtomicU64,
-    /// Video packets that came late, by their RTP timestamps: [`LATE_S`].
+    /// Media packets that came late, by their RTP timestamps: [`LATE_S`].
     pub(crate) late: AtomicU64,
     /// From before the POST until ICE and DTLS were through.
     pub(crate) connected: OnceLock<Duration>,
@@ -95,8 +95,7 @@ impl Audience {
             return Err(format!("{status}: {body}").into());
         }
         rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&body)?)?;
-        let (next_timeout, promptest_s) = (posted_at, f64::INFINITY);
-        Ok(Viewer { rtc, socket, local, tracks, posted_at, next_timeout, promptest_s, seen }.run().await?)
+        Ok(Viewer { rtc, socket, local, tracks, posted_at, next_timeout: posted_at, seen }.run().await?)
     }
 
     fn offer(&self, local: SocketAddr) -> Result<Offered, Box<dyn Error + Send + Sync>> {
@@ -112,7 +111,7 @@ impl Audience {
         let mut changes = rtc.sdp_api();
         let tracks = [MediaKind::Video, MediaKind::Audio].map(|kind| {
             let mid = changes.add_media(kind, Direction::RecvOnly, None, None, None);
-            Track { mid, kind, range: None }
+            Track { mid, kind, range: None, promptest_s: f64::INFINITY }
         });
         let (offer, pending) = changes.apply().ok_or("nothing to offer")?;
         Ok(Offered { rtc, tracks, offer: offer.to_sdp_string(), pending })
@@ -132,6 +131,8 @@ struct Track {
     kind: MediaKind,
     /// The lowest and the highest extended sequence number.
     range: Option<(u64, u64)>,
+    /// The least that our clock was ahead of the RTP timestamps, in seconds.
+    promptest_s: f64,
 }
 
 struct Viewer<'a> {
@@ -141,8 +142,6 @@ struct Viewer<'a> {
     tracks: [Track; 2],
     posted_at: Instant,
     next_timeout: Instant,
-    /// The least that our clock was ahead of the RTP timestamps, in seconds.
-    promptest_s: f64,
     seen: &'a Seen,
 }
 
@@ -199,16 +198,14 @@ impl Viewer<'_> {
     fn count(&mut self, packet: &RtpPacket) {
         let stream = self.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|stream| stream.mid());
         let Some(track) = self.tracks.iter_mut().find(|track| Some(track.mid) == stream) else { return };
-        if track.kind == MediaKind::Video {
-            let after = self.posted_at.elapsed();
-            if detect_h264_keyframe(&packet.payload) {
-                let _later_one = self.seen.first_keyframe.set(after);
-            }
-            let behind_s = after.as_secs_f64() - packet.time.as_seconds();
-            self.promptest_s = self.promptest_s.min(behind_s);
-            if behind_s > self.promptest_s + LATE_S {
-                self.seen.late.fetch_add(1, Relaxed);
-            }
+        let after = self.posted_at.elapsed();
+        if track.kind == MediaKind::Video && detect_h264_keyframe(&packet.payload) {
+            let _later_one = self.seen.first_keyframe.set(after);
+        }
+        let behind_s = after.as_secs_f64() - packet.time.as_seconds();
+        track.promptest_s = track.promptest_s.min(behind_s);
+        if behind_s > track.promptest_s + LATE_S {
+            self.seen.late.fetch_add(1, Relaxed);
         }
         let seq_no = *packet.seq_no;
         let (first, last) = track.range.unwrap_or((seq_no, seq_no));
