@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-use self::procfs::{Sample, resident_kib};
+use self::procfs::{Sample, machine_busy, resident_kib};
 use self::report::{Joined, Report, Step, Window};
 use self::server::{Ended, Server};
 use self::viewer::{Audience, Seen};
@@ -122,8 +122,10 @@ struct Moment {
     server: Sample,
     bench: Sample,
     publisher: Sample,
+    machine_busy: Duration,
     delivered: u64,
     expected: u64,
+    late: u64,
 }
 
 impl Bench {
@@ -174,8 +176,10 @@ impl Bench {
             server: Sample::take(self.server.pid())?,
             bench: Sample::take(std::process::id())?,
             publisher: Sample::take(self.publisher.pid())?,
+            machine_busy: machine_busy()?,
             delivered: sum(|seen| seen.delivered.load(Relaxed)),
             expected: sum(|seen| seen.expected.load(Relaxed)),
+            late: sum(|seen| seen.late.load(Relaxed)),
         })
     }
 }
@@ -186,8 +190,10 @@ impl Moment {
             server: self.server.since(&earlier.server),
             bench: self.bench.since(&earlier.bench),
             publisher: self.publisher.since(&earlier.publisher),
+            machine_busy: self.machine_busy.saturating_sub(earlier.machine_busy),
             delivered: self.delivered - earlier.delivered,
             expected: self.expected - earlier.expected,
+            late: self.late - earlier.late,
         }
     }
 }

@@ -5,13 +5,23 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
+/// The unit of CPU times in proc(5): 1/100 s on every Linux that Rust runs on.
+const TICK_MS: u64 = 10;
+
 /// What a process had used of the CPU at one moment.
 pub(crate) struct Sample {
     at: Instant,
-    /// On-CPU time of each living thread, by its id.
-    threads: BTreeMap<u32, Duration>,
+    /// The times of each living thread, by its id.
+    threads: BTreeMap<u32, Thread>,
     user_ticks: u64,
     kernel_ticks: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Thread {
+    on_cpu: Duration,
+    /// Ready to run, while others had the cores.
+    waiting: Duration,
 }
 
 /// What a process used of the CPU between two samples.
@@ -21,6 +31,8 @@ pub(crate) struct Usage {
     pub(crate) wall: Duration,
     /// On-CPU time of all threads.
     pub(crate) cpu: Duration,
+    /// What all threads together waited for a core while they had something to do.
+    pub(crate) waiting: Duration,
     /// On-CPU time of the thread that used most.
     pub(crate) busiest_thread: Duration,
     /// Which part of it was spent in the kernel, 0 to 1; exact to one clock tick (10 ms).
@@ -40,7 +52,8 @@ impl Sample {
             // A thread may end between the listing and the look at it.
             let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else { continue };
             let id = entry.file_name().to_string_lossy().parse().map_err(|_| unreadable("task"))?;
-            threads.insert(id, Duration::from_nanos(field(&text, 0, "schedstat")?));
+            let time = |index| field(&text, index, "schedstat").map(Duration::from_nanos);
+            threads.insert(id, Thread { on_cpu: time(0)?, waiting: time(1)? });
         }
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The name in parentheses may hold anything; behind it the state is field 3, utime 14 and stime 15.
@@ -51,13 +64,15 @@ impl Sample {
 
     /// Returns what was used since an `earlier` sample of the same process.
     pub(crate) fn since(&self, earlier: &Self) -> Usage {
-        let used =
-            |(id, now): (&u32, &Duration)| now.saturating_sub(earlier.threads.get(id).copied().unwrap_or_default());
+        let before = |id: &u32| earlier.threads.get(id).copied().unwrap_or_default();
+        let used = |(id, now): (&u32, &Thread)| now.on_cpu.saturating_sub(before(id).on_cpu);
+        let waited = |(id, now): (&u32, &Thread)| now.waiting.saturating_sub(before(id).waiting);
         let kernel = self.kernel_ticks.saturating_sub(earlier.kernel_ticks);
         let user = self.user_ticks.saturating_sub(earlier.user_ticks);
         Usage {
             wall: self.at.saturating_duration_since(earlier.at),
             cpu: self.threads.iter().map(used).sum(),
+            waiting: self.threads.iter().map(waited).sum(),
             busiest_thread: self.threads.iter().map(used).max().unwrap_or_default(),
             kernel_share: kernel as f64 / (kernel + user).max(1) as f64,
         }
@@ -68,6 +83,11 @@ impl Usage {
     /// Returns how many cores were busy on average.
     pub(crate) fn cores(&self) -> f64 {
         self.cpu.as_secs_f64() / self.wall.as_secs_f64()
+    }
+
+    /// Returns how many threads on average were ready to run but had to wait.
+    pub(crate) fn waiting_threads(&self) -> f64 {
+        self.waiting.as_secs_f64() / self.wall.as_secs_f64()
     }
 
     /// Returns how much of one core the busiest thread had on average.
@@ -84,6 +104,18 @@ pub(crate) fn resident_kib(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     field(line.ok_or_else(|| unreadable("status"))?, 0, "status")
+}
+
+/// Returns the time that all cores together were busy since the machine started, to one clock tick.
+///
+/// # Errors
+/// When this is not Linux.
+pub(crate) fn machine_busy() -> io::Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    // "cpu", then user, nice, system, idle, iowait, irq, softirq, steal; guest time is part of user time.
+    let busy = [1, 2, 3, 6, 7].map(|index| field(&stat, index, "stat"));
+    let ticks = busy.into_iter().sum::<io::Result<u64>>()?;
+    Ok(Duration::from_millis(ticks * TICK_MS))
 }
 
 fn field(text: &str, index: usize, file: &str) -> io::Result<u64> {

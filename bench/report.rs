@@ -1,6 +1,6 @@
 //! What a run measured, and how it is told: a table for people, JSON for comparisons.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,11 +13,15 @@ pub(crate) struct Window {
     /// This process: all viewers.
     pub(crate) bench: Usage,
     pub(crate) publisher: Usage,
+    /// CPU time of the whole machine, to see who else was there.
+    pub(crate) machine_busy: Duration,
     /// Media packets that viewers got.
     pub(crate) delivered: u64,
     /// Media packets that viewers should have got by the sequence numbers. What the server withheld from a viewer who
     /// fell behind does not show there, but in the packets a second.
     pub(crate) expected: u64,
+    /// Media packets that came more than 100 ms later than the promptest of their track.
+    pub(crate) late: u64,
 }
 
 /// How long one viewer took to join.
@@ -40,6 +44,14 @@ pub(crate) struct Step {
 pub(crate) struct Report {
     pub(crate) window: Duration,
     pub(crate) steps: Vec<Step>,
+}
+
+impl Window {
+    /// Returns how many cores processes had that are no part of this.
+    fn others_cores(&self) -> f64 {
+        let ours = self.server.cpu + self.bench.cpu + self.publisher.cpu;
+        self.machine_busy.saturating_sub(ours).as_secs_f64() / self.server.wall.as_secs_f64()
+    }
 }
 
 impl Step {
@@ -75,40 +87,43 @@ impl Step {
         self.median(|w| w.delivered as f64 / w.server.wall.as_secs_f64()) / self.viewers as f64
     }
 
+    fn late_share(&self) -> f64 {
+        self.total(|w| w.late) as f64 / self.total(|w| w.delivered).max(1) as f64
+    }
+
     fn to_json(&self, idle_cores: f64) -> Value {
-        let range = |figure: &dyn Fn(&Window) -> f64| {
-            let figures: Vec<f64> = self.windows.iter().map(figure).collect();
-            let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            json!([rounded(least), rounded(most)])
-        };
-        let mut json = json!({
+        json!({
             "viewers": self.viewers,
             "server_cores": rounded(self.median(|w| w.server.cores())),
             "server_busiest_thread_cores": rounded(self.median(|w| w.server.busiest_thread_cores())),
+            "server_waiting_threads": rounded(self.median(|w| w.server.waiting_threads())),
             "server_kernel_share": rounded(self.median(|w| w.server.kernel_share)),
             "server_resident_kib": self.resident_kib,
             "viewers_cores": rounded(self.median(|w| w.bench.cores())),
             "publisher_cores": rounded(self.median(|w| w.publisher.cores())),
-        });
-        if self.viewers > 0 {
-            let more = json!({
-                "us_per_packet": rounded(self.median(self.us_per_packet(0.0))),
-                "us_per_packet_range": range(&self.us_per_packet(0.0)),
-                "us_per_packet_above_idle": rounded(self.median(self.us_per_packet(idle_cores))),
-                "server_to_viewers_cpu": rounded(self.median(|w| w.server.cores() / w.bench.cores())),
-                "packets_per_s_and_viewer": rounded(self.rate()),
-                "delivered_packets": self.total(|w| w.delivered),
-                "expected_packets": self.total(|w| w.expected),
-                "joined": self.joined.len(),
-                "connected_ms": ([50, 99].map(|p| rounded(self.percentile_ms(p, |j| j.connected)))),
-                "first_keyframe_ms": ([50, 99].map(|p| rounded(self.percentile_ms(p, |j| j.first_keyframe)))),
-            });
-            if let (Value::Object(json), Value::Object(more)) = (&mut json, more) {
-                json.extend(more);
-            }
-        }
-        json
+            "other_processes_cores": rounded(self.median(Window::others_cores)),
+            "watched": (self.viewers > 0).then(|| self.watched_to_json(idle_cores)),
+        })
+    }
+
+    /// What there is to tell when somebody watches.
+    fn watched_to_json(&self, idle_cores: f64) -> Value {
+        let mut by_window: Vec<f64> = self.windows.iter().map(self.us_per_packet(0.0)).map(rounded).collect();
+        by_window.sort_by(f64::total_cmp);
+        let percentiles = |figure: fn(&Joined) -> Duration| [50, 99].map(|p| rounded(self.percentile_ms(p, figure)));
+        json!({
+            "us_per_packet": rounded(self.median(self.us_per_packet(0.0))),
+            "us_per_packet_by_window": by_window,
+            "us_per_packet_above_idle": rounded(self.median(self.us_per_packet(idle_cores))),
+            "server_to_viewers_cpu": rounded(self.median(|w| w.server.cores() / w.bench.cores())),
+            "packets_per_s_and_viewer": rounded(self.rate()),
+            "delivered_packets": self.total(|w| w.delivered),
+            "expected_packets": self.total(|w| w.expected),
+            "late_share": rounded(self.late_share()),
+            "joined": self.joined.len(),
+            "connected_ms": percentiles(|joined| joined.connected),
+            "first_keyframe_ms": percentiles(|joined| joined.first_keyframe),
+        })
     }
 }
 
@@ -125,7 +140,7 @@ impl Report {
         Some(kib / (last.viewers - first.viewers) as f64)
     }
 
-    /// Returns everything as JSON: medians of the windows, `[least, most]` for ranges, `[p50, p99]` for joins.
+    /// Returns everything as JSON: medians of the windows, `[p50, p99]` for joins.
     pub(crate) fn to_json(&self) -> Value {
         let idle_cores = self.idle_cores();
         json!({
@@ -143,64 +158,58 @@ impl Report {
     }
 }
 
+/// The columns of the table: width, title, what it is counted in.
+const COLUMNS: [(usize, &str, &str); 14] = [
+    (7, "viewers", ""),
+    (8, "server", "cores"),
+    (8, "waiting", "threads"),
+    (8, "kernel", "share"),
+    (11, "us/packet", ""),
+    (10, "us/packet", "above idle"),
+    (9, "viewers", "cores"),
+    (8, "others", "cores"),
+    (8, "server", "MiB"),
+    (11, "packets/s", "by viewer"),
+    (16, "delivered", "of expected"),
+    (9, "late by", "> 100 ms"),
+    (12, "connected", "p50/p99 ms"),
+    (12, "keyframe", "p50/p99 ms"),
+];
+
+impl Step {
+    fn cells(&self, idle_cores: f64) -> [String; COLUMNS.len()] {
+        let watched = |text: String| if self.viewers == 0 { String::new() } else { text };
+        let pair = |figure: fn(&Joined) -> Duration| {
+            watched(format!("{:.0}/{:.0}", self.percentile_ms(50, figure), self.percentile_ms(99, figure)))
+        };
+        [
+            self.viewers.to_string(),
+            format!("{:.3}", self.median(|w| w.server.cores())),
+            format!("{:.2}", self.median(|w| w.server.waiting_threads())),
+            format!("{:.2}", self.median(|w| w.server.kernel_share)),
+            watched(format!("{:.2}", self.median(self.us_per_packet(0.0)))),
+            watched(format!("{:.2}", self.median(self.us_per_packet(idle_cores)))),
+            format!("{:.3}", self.median(|w| w.bench.cores())),
+            format!("{:.2}", self.median(Window::others_cores)),
+            format!("{:.1}", self.resident_kib as f64 / 1024.0),
+            watched(format!("{:.1}", self.rate())),
+            watched(format!("{}/{}", self.total(|w| w.delivered), self.total(|w| w.expected))),
+            watched(format!("{:.1} %", 100.0 * self.late_share())),
+            pair(|joined| joined.connected),
+            pair(|joined| joined.first_keyframe),
+        ]
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |cells: [&str; 12]| {
-            let mut line = String::new();
-            for (cell, width) in cells.iter().zip([7, 8, 8, 7, 11, 9, 9, 9, 11, 19, 12, 14]) {
-                write!(line, "{cell:>width$}")?;
-            }
-            writeln!(f, "{}", line.trim_end())
-        };
-        row([
-            "",
-            "server",
-            "busiest",
-            "kernel",
-            "us/packet",
-            "us above",
-            "viewers",
-            "RSS",
-            "packets",
-            "delivered",
-            "connect",
-            "keyframe",
-        ])?;
-        row([
-            "viewers",
-            "cores",
-            "thread",
-            "share",
-            "",
-            "idle",
-            "cores",
-            "MiB",
-            "/s, viewer",
-            "/expected",
-            "p50/p99 ms",
-            "p50/p99 ms",
-        ])?;
+        let (titles, units) = (COLUMNS.map(|(_, title, _)| title.into()), COLUMNS.map(|(_, _, unit)| unit.into()));
         let idle_cores = self.idle_cores();
-        for step in &self.steps {
-            let pair = |figure: fn(&Joined) -> Duration| match step.viewers {
-                0 => String::new(),
-                _ => format!("{:.0}/{:.0}", step.percentile_ms(50, figure), step.percentile_ms(99, figure)),
-            };
-            let watched = |text: String| if step.viewers == 0 { String::new() } else { text };
-            row([
-                &step.viewers.to_string(),
-                &format!("{:.3}", step.median(|w| w.server.cores())),
-                &format!("{:.3}", step.median(|w| w.server.busiest_thread_cores())),
-                &format!("{:.2}", step.median(|w| w.server.kernel_share)),
-                &watched(format!("{:.2}", step.median(step.us_per_packet(0.0)))),
-                &watched(format!("{:.2}", step.median(step.us_per_packet(idle_cores)))),
-                &format!("{:.3}", step.median(|w| w.bench.cores())),
-                &format!("{:.1}", step.resident_kib as f64 / 1024.0),
-                &watched(format!("{:.1}", step.rate())),
-                &format!("{}/{}", step.total(|w| w.delivered), step.total(|w| w.expected)),
-                &pair(|joined| joined.connected),
-                &pair(|joined| joined.first_keyframe),
-            ])?;
+        for cells in [titles, units].into_iter().chain(self.steps.iter().map(|step| step.cells(idle_cores))) {
+            for ((width, ..), cell) in COLUMNS.iter().zip(cells) {
+                write!(f, " {cell:>width$}")?;
+            }
+            writeln!(f)?;
         }
         match self.resident_kib_per_viewer() {
             Some(kib) => writeln!(f, "server memory by viewer: {kib:.0} KiB"),

@@ -31,6 +31,9 @@ const DATAGRAM_MAX_BYTES: usize = 2048;
 /// Datagrams that are read before other viewers get their turn.
 const RECEIVE_BATCH: usize = 64;
 
+/// How much later than the promptest packet of its track a packet must come to count as late: three frames.
+const LATE_S: f64 = 0.1;
+
 /// What all viewers share.
 pub(crate) struct Audience {
     http: Client,
@@ -46,6 +49,8 @@ pub(crate) struct Seen {
     pub(crate) delivered: AtomicU64,
     /// Media packets by the sequence numbers: last minus first plus one, of both tracks.
     pub(crate) expected: AtomicU64,
+    /// Media packets that came late, by their RTP timestamps: [`LATE_S`].
+    pub(crate) late: AtomicU64,
     /// From before the POST until ICE and DTLS were through.
     pub(crate) connected: OnceLock<Duration>,
     /// From before the POST until the first packet of a keyframe.
@@ -106,7 +111,7 @@ impl Audience {
         let mut changes = rtc.sdp_api();
         let tracks = [MediaKind::Video, MediaKind::Audio].map(|kind| {
             let mid = changes.add_media(kind, Direction::RecvOnly, None, None, None);
-            Track { mid, kind, range: None }
+            Track { mid, kind, range: None, promptest_s: f64::INFINITY }
         });
         let (offer, pending) = changes.apply().ok_or("nothing to offer")?;
         Ok(Offered { rtc, tracks, offer: offer.to_sdp_string(), pending })
@@ -126,6 +131,8 @@ struct Track {
     kind: MediaKind,
     /// The lowest and the highest extended sequence number.
     range: Option<(u64, u64)>,
+    /// The least that our clock was ahead of the RTP timestamps, in seconds.
+    promptest_s: f64,
 }
 
 struct Viewer<'a> {
@@ -191,8 +198,14 @@ impl Viewer<'_> {
     fn count(&mut self, packet: &RtpPacket) {
         let stream = self.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|stream| stream.mid());
         let Some(track) = self.tracks.iter_mut().find(|track| Some(track.mid) == stream) else { return };
+        let after = self.posted_at.elapsed();
         if track.kind == MediaKind::Video && detect_h264_keyframe(&packet.payload) {
-            let _later_one = self.seen.first_keyframe.set(self.posted_at.elapsed());
+            let _later_one = self.seen.first_keyframe.set(after);
+        }
+        let behind_s = after.as_secs_f64() - packet.time.as_seconds();
+        track.promptest_s = track.promptest_s.min(behind_s);
+        if behind_s > track.promptest_s + LATE_S {
+            self.seen.late.fetch_add(1, Relaxed);
         }
         let seq_no = *packet.seq_no;
         let (first, last) = track.range.unwrap_or((seq_no, seq_no));
