@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::codec::{Codec, MediaKind};
 use crate::packet::{RtpPacket, SenderReport};
-use clock::TrackClock;
+use clock::{Alignment, TrackClock};
 
 /// Says where a frame belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,17 @@ impl Timeline {
     /// Returns `None` for a track of which no packet was observed.
     pub(crate) fn place(&mut self, codec: Codec, rtp_timestamp: u32, received_at: Instant) -> Option<Placed> {
         let target = self.aligned_offset(codec.kind());
+        let alignment = self.alignment();
         let clock = self.clock_mut(codec.kind()).as_mut()?;
         if let Some(target) = target {
             clock.align(target);
         }
-        Some(clock.place(codec, rtp_timestamp, received_at))
+        Some(clock.place(codec, rtp_timestamp, received_at, alignment))
+    }
+
+    fn alignment(&self) -> Alignment {
+        let reports = |clock: &Option<TrackClock>| clock.as_ref().is_some_and(|clock| clock.report().is_some());
+        if reports(&self.audio) && reports(&self.video) { Alignment::Reports } else { Alignment::Arrival }
     }
 
     /// Computes the offset from RTP to presentation time with which `kind` plays in step with the reference track, or

@@ -98,6 +98,10 @@ impl Track {
     }
 
     fn assemble(&mut self, packet: &RtpPacket, timeline: &mut Timeline, out: &mut impl Extend<Depacketized>) {
+        // A bandwidth probe: padding with a sequence number of the media, which belongs to no access unit.
+        if packet.payload.is_empty() {
+            return;
+        }
         let codec = packet.codec;
         if self.assembler.as_ref().is_none_or(|&(current, _)| current != codec) {
             self.assembler = assembler(codec).map(|assembler| (codec, assembler));

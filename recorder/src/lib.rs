@@ -3,6 +3,7 @@
 pub mod boxes;
 pub mod cut;
 pub mod fragmenter;
+mod listing;
 pub mod manifest;
 pub mod measure;
 pub mod object;

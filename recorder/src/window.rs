@@ -5,16 +5,15 @@
 //! version 7 (RFC 8216); the renditions share media sequence numbers and discontinuities.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use onair_media::MediaKind;
 
 use crate::cut::{Cut, Init, Segment};
-use crate::measure::Measure;
+use crate::listing::{self, Head, Line};
 use crate::playlist::{Multivariant, PlaylistError, Rendition, wallclock};
 use crate::ticks::to_duration;
 
@@ -45,6 +44,15 @@ struct Span {
     start: DateTime<Utc>,
     duration: Duration,
     discontinuity: bool,
+}
+
+impl Span {
+    /// Tells what a rendition lists, which has that segment, or none.
+    fn line(&self, segment: Option<&Arc<Segment>>) -> Line {
+        let duration = segment.map_or(self.duration, |segment| to_duration(segment.kind, segment.duration_ticks));
+        let init = segment.map(|segment| segment.init);
+        Line { msn: self.msn, start: self.start, duration, discontinuity: self.discontinuity, init }
+    }
 }
 
 /// What is kept of one rendition.
@@ -105,35 +113,23 @@ impl Window {
 
     /// Renders the media playlist of a rendition, or `None` while it has no segment to list.
     ///
-    /// A number that the rendition had no media for is a gap (`EXT-X-GAP`, which makes it version 8).
+    /// A number that the rendition had no media for is a gap (`EXT-X-GAP`).
     pub fn media_playlist(&self, kind: MediaKind) -> Option<String> {
         let kept = self.kept(kind);
         let first_msn = kept.first_msn?;
         // A missing segment may still come while its number is the newest.
         let whole = |span: &&Span| kept.segments.contains_key(&span.msn) || span.msn < self.newest_msn || self.ended;
-        let spans = || self.listed().filter(|span| span.msn >= first_msn).take_while(whole);
-        let first = spans().next()?;
-        let gaps = spans().any(|span| !kept.segments.contains_key(&span.msn));
+        let spans = self.listed().filter(|span| span.msn >= first_msn).take_while(whole);
+        let lines: Vec<Line> = spans.map(|span| span.line(kept.segments.get(&span.msn))).collect();
+        let first = lines.first()?;
         let before = self.spans.iter().take_while(|span| span.msn < first.msn);
-        let discontinuities = self.discontinuities_gone + before.filter(|span| span.discontinuity).count() as u64;
-
-        let mut text = String::with_capacity(256 + self.spans.len() * 128);
-        let mut line = |arguments: std::fmt::Arguments<'_>| {
-            writeln!(text, "{arguments}").expect("writing to a string does not fail");
+        let head = Head {
+            target_duration_s: self.settings.target_duration_s,
+            discontinuities_before: self.discontinuities_gone + before.filter(|span| span.discontinuity).count() as u64,
+            playlist_type: None,
+            ended: self.ended,
         };
-        line(format_args!("#EXTM3U"));
-        line(format_args!("#EXT-X-VERSION:{}", if gaps { 8 } else { 7 }));
-        line(format_args!("#EXT-X-TARGETDURATION:{}", self.settings.target_duration_s));
-        line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.msn));
-        line(format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"));
-        let mut init = None;
-        for span in spans() {
-            write_span(&mut line, span, kept.segments.get(&span.msn), &mut init);
-        }
-        if self.ended {
-            line(format_args!("#EXT-X-ENDLIST"));
-        }
-        Some(text)
+        listing::render(head, &lines)
     }
 
     /// Renders the multivariant playlist, or `None` while nothing is listed. `prefix` is put before each relative URI.
@@ -141,11 +137,11 @@ impl Window {
     /// # Errors
     /// [`PlaylistError`] is a defect: no input should lead there.
     pub fn multivariant(&self, prefix: &str) -> Result<Option<String>, PlaylistError> {
-        let segments = [MediaKind::Video, MediaKind::Audio].into_iter().flat_map(|kind| self.listed_segments(kind));
         let multivariant = Multivariant {
             video: self.rendition(MediaKind::Video),
             audio: self.rendition(MediaKind::Audio),
-            independent_segments: segments.into_iter().all(|segment| segment.independent),
+            // The playlist is read once and holds for what is still to come, which may be cut without a keyframe.
+            independent_segments: false,
         };
         multivariant.render(prefix)
     }
@@ -185,14 +181,13 @@ impl Window {
 
     /// Describes a rendition by its listed segments, or `None` when none is listed.
     fn rendition(&self, kind: MediaKind) -> Option<Rendition> {
-        let mut measure = Measure::new(kind);
-        let mut newest = None;
+        let mut rendition = Rendition::new(kind);
         for segment in self.listed_segments(kind) {
-            measure.add(segment);
-            newest = Some(segment);
+            if let Some(init) = self.kept(kind).inits.get(&segment.init) {
+                rendition.add(segment, &init.config);
+            }
         }
-        let init = self.kept(kind).inits.get(&newest?.init)?;
-        Some(Rendition { config: Arc::clone(&init.config), measure })
+        (!rendition.is_empty()).then_some(rendition)
     }
 
     fn push_segment(&mut self, segment: &Arc<Segment>, epoch: DateTime<Utc>) {
@@ -245,30 +240,6 @@ impl Kept {
             self.inits = self.inits.split_off(&oldest.init);
         }
     }
-}
-
-/// Writes the tags of one number; `init` is the initialisation segment that is in force.
-fn write_span(
-    line: &mut impl FnMut(std::fmt::Arguments<'_>),
-    span: &Span,
-    segment: Option<&Arc<Segment>>,
-    init: &mut Option<u32>,
-) {
-    if span.discontinuity {
-        line(format_args!("#EXT-X-DISCONTINUITY"));
-    }
-    if let Some(segment) = segment
-        && init.replace(segment.init) != Some(segment.init)
-    {
-        line(format_args!("#EXT-X-MAP:URI=\"init-{}.mp4\"", segment.init));
-    }
-    line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", span.start.to_rfc3339_opts(SecondsFormat::Millis, true)));
-    if segment.is_none() {
-        line(format_args!("#EXT-X-GAP"));
-    }
-    let duration = segment.map_or(span.duration, |segment| to_duration(segment.kind, segment.duration_ticks));
-    line(format_args!("#EXTINF:{:.5},", duration.as_secs_f64()));
-    line(format_args!("{:06}.m4s", span.msn));
 }
 
 #[cfg(test)]
@@ -338,7 +309,8 @@ mod tests {
         for odd in ["", "10.m4s", "000010", "init-01.mp4", "init-+1.mp4", "init-2.mp4", "../000010.m4s"] {
             assert!(window.object(MediaKind::Video, odd).is_none(), "{odd}");
         }
-        assert!(window.multivariant("").unwrap().unwrap().contains("INDEPENDENT-SEGMENTS"));
+        // What comes next may have to be cut without a keyframe.
+        assert!(!window.multivariant("").unwrap().unwrap().contains("INDEPENDENT-SEGMENTS"));
     }
 
     #[test]
@@ -366,7 +338,6 @@ mod tests {
         fragmenter.finish();
         feed(&mut fragmenter, &mut window);
         let text = window.media_playlist(MediaKind::Audio).unwrap();
-        assert!(text.contains("#EXT-X-VERSION:8\n"));
         assert!(text.contains("#EXT-X-GAP\n#EXTINF:4.00000,\n000004.m4s\n"), "{text}");
         let numbers = |kind| window.media_playlist(kind).unwrap().matches(".m4s").count();
         assert_eq!(numbers(MediaKind::Audio), numbers(MediaKind::Video));

@@ -182,6 +182,31 @@ fn a_returning_publisher_continues_the_timeline_by_its_arrival() {
 }
 
 #[test]
+fn padding_on_the_media_ssrc_is_no_picture() {
+    let h264 = (Codec::H264, stap(&[&SPS, &PPS, &IDR]), INTER.to_vec());
+    // What libvpx begins a keyframe of 854x480 with, and a predicted picture, each in one packet.
+    let vp9 = (
+        Codec::Vp9,
+        vec![0x0c, 0x82, 0x49, 0x83, 0x42, 0x00, 0x35, 0x50, 0x1d, 0xf6, 0x08],
+        vec![0x4c, 0x86, 0x00, 0x40],
+    );
+    // A sequence header with its length and a key frame, then an inter frame.
+    let sequence = [0x28, 12, 0x08, 0x00, 0x00, 0x00, 0x24, 0xc6, 0xab, 0xdf, 0x3e, 0xfe, 0x40, 0x10];
+    let av1 = (Codec::Av1, [&sequence[..], &[0x30, 0x10, 0xaa, 0xbb]].concat(), vec![0x10, 0x30, 0x30, 0xcc]);
+    for (codec, key, inter) in [h264, vp9, av1] {
+        let mut bench = Bench::new();
+        // Padding comes behind a picture, with its timestamp or one of its own.
+        for (timestamp, payload) in [(0, &key[..]), (0, &[]), (3_000, &inter), (4_500, &[]), (6_000, &inter)] {
+            let packet = bench.packet(codec, timestamp, payload);
+            bench.depacketizer.push(&packet);
+        }
+        let pulled = bench.pulled();
+        assert_eq!(pulled.len(), 3, "{codec:?}: {pulled:?}");
+        assert!(pulled[0].starts_with("video key 0") && pulled[2].starts_with("video inter 6000"), "{pulled:?}");
+    }
+}
+
+#[test]
 fn a_clock_jump_is_told_before_the_frame_that_follows_it() {
     let mut bench = Bench::new();
     bench.video(0, &stap(&[&SPS, &PPS, &IDR]));

@@ -28,10 +28,32 @@ const LAG_MAX_S: i64 = 1;
 /// One tick of alignment in this many ticks of media: 0.5 %, below what one hears or sees.
 const SLEW_DIVISOR: i64 = 200;
 
+/// A wider error between audio and video is seen, so it is not slewed: 20 s for these 100 ms.
+const STEP_MS: i64 = 100;
+
+/// Where a wide error asks for earlier times: frames keep at least half their distance, for times have to grow.
+const STEP_BACK_DIVISOR: i64 = 2;
+
+/// Without reports: a clock that lies behind arrival by this much all the time stood still, for a device was muted or
+/// switched. Queues in networks are shorter, or pass.
+const STOOD_STILL_MS: i64 = 300;
+
+/// What "all the time" means.
+const STOOD_STILL_FOR: Duration = Duration::from_secs(2);
+
 /// One tick of drift between sender and arrival is forgiven in this many: quartz is a hundred times better.
 const DRIFT_DIVISOR: i64 = 100;
 
 const NS_PER_S: i128 = 1_000_000_000;
+
+/// Says what ties the tracks together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alignment {
+    /// Sender reports of both.
+    Reports,
+    /// The arrival of their packets.
+    Arrival,
+}
 
 /// Follows one track. All times are in ticks of `rate_hz` unless their name says otherwise.
 #[derive(Debug)]
@@ -48,10 +70,12 @@ pub(super) struct TrackClock {
     drift: i64,
     /// Presentation time minus unwrapped RTP timestamp.
     offset: i64,
-    /// What `offset` was before any alignment.
-    placed_offset: i64,
     /// What `offset` has to become, by the sender reports.
     target: Option<i64>,
+    /// Whether the way to `target` was too wide to be slewed.
+    stepping: bool,
+    /// Since when timestamps lie too far behind arrival.
+    lagging_since: Option<Instant>,
     /// Media time since the last tick of alignment.
     slew_credit: i64,
     /// The highest presentation time that was given out.
@@ -75,8 +99,9 @@ impl TrackClock {
             anchor: (timestamp, arrived_at),
             drift: 0,
             offset,
-            placed_offset: offset,
             target: None,
+            stepping: false,
+            lagging_since: None,
             slew_credit: 0,
             highest: None,
             report: None,
@@ -107,27 +132,43 @@ impl TrackClock {
         i64::try_from(presentation - i128::from(self.unwrapped(report.rtp_timestamp))).ok()
     }
 
-    /// Sets the offset to strive for: reached at once before the first frame, later slewed to.
+    /// Sets the offset to strive for: reached at once before the first frame, later slewed or stepped to.
     pub(super) fn align(&mut self, target: i64) {
-        let by = target.checked_sub(self.placed_offset);
-        let believable = by.is_some_and(|by| by.unsigned_abs() <= (ALIGN_MAX_S * self.rate_hz).unsigned_abs());
+        let presented = target.saturating_add(self.timestamp);
+        let lead = presented.saturating_sub(ticks_between(self.origin, self.arrived_at, self.rate_hz));
+        let by = target.saturating_sub(self.offset).unsigned_abs();
+        let believable =
+            by <= self.ticks_of(ALIGN_MAX_S * 1000) && lead.unsigned_abs() <= self.ticks_of(LEAD_MAX_S * 1000);
         self.target = believable.then_some(target);
-        if self.highest.is_none()
-            && let Some(target) = self.target
-        {
-            // Not before the origin; what is left of the correction is slewed.
+        if !believable {
+            self.stepping = false;
+        } else if self.highest.is_none() {
+            // Not before the origin; what is left of the correction comes later.
             self.offset = target.max(-self.timestamp);
+        } else {
+            self.stepping |= by > self.ticks_of(STEP_MS);
         }
     }
 
     /// Gives a frame its presentation time.
-    pub(super) fn place(&mut self, codec: Codec, rtp_timestamp: u32, received_at: Instant) -> Placed {
+    pub(super) fn place(
+        &mut self,
+        codec: Codec,
+        rtp_timestamp: u32,
+        received_at: Instant,
+        alignment: Alignment,
+    ) -> Placed {
         let timestamp = self.unwrapped(rtp_timestamp);
         let elapsed = ticks_between(self.arrived_at, received_at, self.rate_hz).max(0);
-        let jump = self.jump(codec, timestamp, received_at);
+        self.step_forward(timestamp);
+        let lag = self.steady_lag(timestamp, received_at, alignment);
+        let mut jump = self.jump(codec, timestamp, received_at);
         if jump.is_some() {
             self.rebase(timestamp, received_at, elapsed);
-        } else {
+        } else if let Some(lag) = lag {
+            jump = Some(-lag);
+            self.settle(timestamp, received_at, timestamp.saturating_add(self.offset).saturating_add(lag));
+        } else if self.lagging_since.is_none() {
             self.follow_drift(timestamp, received_at, elapsed);
         }
         (self.timestamp, self.arrived_at) = (timestamp, received_at);
@@ -142,6 +183,26 @@ impl TrackClock {
         self.slew(pts_ticks);
         self.highest = self.highest.max(Some(pts_ticks));
         Placed { pts_ticks, jump_ms: jump.map(|by| by.saturating_mul(1000) / self.rate_hz) }
+    }
+
+    /// Makes the whole way to a target that lies far ahead, before a frame that is shown behind all others.
+    fn step_forward(&mut self, timestamp: i64) {
+        let Some(target) = self.target.filter(|&target| self.stepping && target > self.offset) else { return };
+        if self.highest.is_none_or(|highest| timestamp.saturating_add(self.offset) > highest) {
+            self.offset = target;
+            self.stepping = false;
+        }
+    }
+
+    /// Measures how far timestamps lie behind arrival, when they have done so for long and no report explains it.
+    fn steady_lag(&mut self, timestamp: i64, received_at: Instant, alignment: Alignment) -> Option<i64> {
+        let lag = self.drift - self.ahead(timestamp, received_at);
+        if alignment == Alignment::Reports || lag <= STOOD_STILL_MS * self.rate_hz / 1000 {
+            self.lagging_since = None;
+            return None;
+        }
+        let since = *self.lagging_since.get_or_insert(received_at);
+        (received_at.saturating_duration_since(since) >= STOOD_STILL_FOR).then_some(lag)
     }
 
     /// Measures how far the sender's clock jumped, or returns `None` when it runs on.
@@ -175,14 +236,22 @@ impl TrackClock {
         let pts_ticks = match self.highest {
             // A sender whose clock stood still for seconds.
             Some(highest) if arrival - highest > elapsed + LAG_MAX_S * self.rate_hz => arrival,
+            // Too far ahead: arrival catches up.
+            Some(highest) if highest + elapsed - arrival > LEAD_MAX_S * self.rate_hz => highest + (elapsed / 2).max(1),
             Some(highest) => highest.saturating_add(elapsed.max(1)),
             None => arrival,
         };
+        self.settle(timestamp, received_at, pts_ticks);
+    }
+
+    /// Begins a new run of timestamps: this one is presented at `pts_ticks`, and reports so far are of the old run.
+    fn settle(&mut self, timestamp: i64, received_at: Instant, pts_ticks: i64) {
         self.offset = pts_ticks - timestamp;
-        self.placed_offset = self.offset;
         self.anchor = (timestamp, received_at);
         self.drift = 0;
         self.target = None;
+        self.stepping = false;
+        self.lagging_since = None;
         self.stale_report = self.report.take().or(self.stale_report);
     }
 
@@ -193,13 +262,18 @@ impl TrackClock {
 
     /// Moves the offset of the frames behind this one towards the target.
     fn slew(&mut self, pts_ticks: i64) {
+        let Some(target) = self.target else { return };
+        let divisor = if self.stepping && target < self.offset { STEP_BACK_DIVISOR } else { SLEW_DIVISOR };
         let advance = self.highest.map_or(0, |highest| (pts_ticks - highest).max(0));
         let credit = self.slew_credit + advance;
-        let step = credit / SLEW_DIVISOR;
-        self.slew_credit = credit % SLEW_DIVISOR;
-        if let Some(target) = self.target {
-            self.offset += target.saturating_sub(self.offset).clamp(-step, step);
-        }
+        let step = credit / divisor;
+        self.slew_credit = credit % divisor;
+        self.offset += target.saturating_sub(self.offset).clamp(-step, step);
+        self.stepping &= self.offset != target;
+    }
+
+    const fn ticks_of(&self, ms: i64) -> u64 {
+        (ms * self.rate_hz / 1000).unsigned_abs()
     }
 
     /// Extends a wrapping timestamp to the one nearest to the latest.

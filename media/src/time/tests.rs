@@ -77,7 +77,17 @@ fn steps_that_add_up_to_a_jump_are_one() {
 #[test]
 fn a_clock_that_stands_still_is_replaced_by_arrival() {
     let mut clock = Clockwork::new();
-    let placed: Vec<_> = (0..=100).map(|n| clock.place(Codec::Opus, 7, n * 100)).collect();
+    let placed: Vec<_> = (0..=30).map(|n| clock.place(Codec::Opus, 7, n * 100)).collect();
+    assert_eq!(placed[23], Placed { pts_ticks: 23, jump_ms: None });
+    // Late by more than 300 ms from the fifth frame on, so 2 s later it is over; drift forgave 3 ms.
+    assert_eq!(placed[24], Placed { pts_ticks: 2_397 * 48, jump_ms: Some(-2_397) });
+}
+
+#[test]
+fn a_clock_that_stands_still_against_its_reports_has_jumped_after_5_s() {
+    let mut clock = Clockwork::new();
+    clock.place_reported(Codec::H264, 0, 0, report(10_000, 0));
+    let placed: Vec<_> = (0..=100).map(|n| clock.place_reported(Codec::Opus, 7, n * 100, report(10_000, 7))).collect();
     assert_eq!(placed[50], Placed { pts_ticks: 50, jump_ms: None });
     // The first frame more than 5 s late; drift forgave 50 ms of it.
     assert_eq!(placed[51], Placed { pts_ticks: 244_800, jump_ms: Some(-5_050) });
@@ -139,6 +149,83 @@ fn sender_reports_that_come_late_are_slewed_to() {
         last = clock.place(Codec::H264, n * 3_000, u64::from(n) * 33).pts_ticks;
     }
     assert_eq!(last, 700 * 3_000 - 9_000);
+}
+
+/// Places audio by its report, then video at 30 frames a second whose reports from frame 30 on put it `video_ms` later.
+fn late_reports(video_ms: i64) -> Vec<i64> {
+    let mut clock = Clockwork::new();
+    clock.place_reported(Codec::Opus, 0, 0, report(50_000, 0));
+    let said = report(u64::try_from(50_000 + video_ms).unwrap(), 0);
+    let frame =
+        |n: u32| clock.place_reported(Codec::H264, n * 3_000, u64::from(n) * 33, said.filter(|_| n >= 30)).pts_ticks;
+    (0..150).map(frame).collect()
+}
+
+#[test]
+fn a_wide_offset_forward_is_one_gap() {
+    let pts = late_reports(300);
+    assert_eq!(pts[..30], (0..30).map(|n| n * 3_000).collect::<Vec<_>>());
+    assert_eq!(pts[30..], (30..150).map(|n| n * 3_000 + 27_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_wide_offset_backward_is_caught_up_with_while_times_grow() {
+    let pts = late_reports(-300);
+    assert!(pts.windows(2).all(|pair| (1_500..=3_000).contains(&(pair[1] - pair[0]))));
+    // A third of the time is made up, so 300 ms take 27 frames; all of it, not just down to 100 ms.
+    assert_eq!(pts[60..], (60..150).map(|n| n * 3_000 - 27_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_track_may_be_corrected_again_after_it_was_corrected() {
+    let mut clock = Clockwork::new();
+    clock.place_reported(Codec::Opus, 0, 0, report(50_000, 0));
+    let place = |clock: &mut Clockwork, n: u32, ms| clock.place_reported(Codec::H264, n, 20, report(ms, 0)).pts_ticks;
+    assert_eq!(place(&mut clock, 0, 58_000), 720_000);
+    // 8 s more, 16 s from where it was first placed, are no lie; 24 s are too far ahead of arrival.
+    assert_eq!(place(&mut clock, 3_000, 66_000), 1_443_000);
+    assert_eq!(place(&mut clock, 6_000, 74_000), 1_446_000);
+}
+
+#[test]
+fn without_reports_a_clock_that_stood_still_is_moved_on_after_2_s() {
+    let mut clock = Clockwork::new();
+    let mut jumps = Vec::new();
+    for n in 0..300_u32 {
+        // 20 ms frames; between the 50th and the next one the microphone is silent for a second, and so is its clock.
+        let at_ms = u64::from(n) * 20 + if n < 50 { 0 } else { 1_000 };
+        let placed = clock.place(Codec::Opus, n * 960, at_ms);
+        jumps.extend(placed.jump_ms.map(|by| (n, by)));
+        let lag_ms = i64::try_from(at_ms).unwrap() - placed.pts_ticks / 48;
+        assert_eq!(lag_ms, if (50..150).contains(&n) { 1_000 } else { 0 }, "{n}");
+    }
+    assert_eq!(jumps, [(150, -1_000)]);
+}
+
+#[test]
+fn a_network_that_holds_packets_back_for_a_moment_moves_nothing() {
+    let mut clock = Clockwork::new();
+    for n in 0..500_u32 {
+        let held_ms = if (100..180).contains(&n) { 400 } else { 0 };
+        let placed = clock.place(Codec::Opus, n * 960, u64::from(n) * 20 + held_ms);
+        assert_eq!(placed, Placed { pts_ticks: i64::from(n) * 960, jump_ms: None });
+    }
+}
+
+#[test]
+fn a_lead_over_the_limit_does_not_stick() {
+    let mut clock = Clockwork::new();
+    // At double speed for 60 s, then as it should.
+    let (mut timestamp, mut at_ms) = (0_u32, 0);
+    let mut step = |ticks, clock: &mut Clockwork| {
+        (timestamp, at_ms) = (timestamp + ticks, at_ms + 100);
+        let placed = clock.place(Codec::Vp9, timestamp, at_ms);
+        (placed.pts_ticks - i64::try_from(at_ms).unwrap() * 90, placed.jump_ms)
+    };
+    let fastest = (0..600).map(|_| step(18_000, &mut clock).0).max().unwrap();
+    assert!(fastest <= 20 * 90_000 + 9_000, "{fastest}");
+    let after: Vec<_> = (0..100).map(|_| step(9_000, &mut clock)).collect();
+    assert!(after[2..].iter().all(|&(lead, jump)| lead <= 20 * 90_000 && jump.is_none()), "{after:?}");
 }
 
 #[test]

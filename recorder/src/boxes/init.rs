@@ -2,15 +2,20 @@
 
 use bytes::{Bytes, BytesMut};
 use mp4_atom::{
-    Audio, Av01, Av1c, Avc1, Avcc, Codec as SampleEntry, Dinf, Dops, Dref, Encode, FixedPoint, FourCC, Ftyp, Hdlr,
-    Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, Vp09, VpcC,
+    Audio, Av01, Av1c, Avc1, Avcc, AvccExt, Codec as SampleEntry, Dinf, Dops, Dref, Encode, FixedPoint, FourCC, Ftyp,
+    Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, Vp09,
+    VpcC,
 };
+use onair_media::h264::Sps;
 use onair_media::{Codec, CodecConfig, MediaKind};
 
 use super::{BoxError, NON_SYNC_FLAGS, SYNC_FLAGS, track_id};
 
 /// The shortest H.264 sequence parameter set: NAL header, profile, constraints, level (ITU-T H.264 §7.3.2.1.1).
 const SPS_MIN_BYTES: usize = 4;
+
+/// The profiles whose `avcC` tells of chroma format and bit depth (ISO/IEC 14496-15 §5.3.3.1.2).
+const HIGH_PROFILES: [u8; 4] = [100, 110, 122, 144];
 
 /// Builds the initialisation segment of one rendition: `ftyp` and a `moov` without samples.
 ///
@@ -153,7 +158,7 @@ fn visual(width: u32, height: u32) -> Result<Visual, BoxError> {
 
 /// Builds `avcC` with one SPS, one PPS and 4-byte NAL lengths (ISO/IEC 14496-15 §5.3.3.1).
 ///
-/// The chroma and bit depth fields of the High profiles are left out: they repeat the SPS, which players read anyway.
+/// The High profiles repeat chroma format and bit depths of the SPS there; of one that cannot be read they are left out.
 fn avcc(sps: &[u8], pps: &[u8]) -> Result<Avcc, BoxError> {
     if sps.len() < SPS_MIN_BYTES || sps.len() > usize::from(u16::MAX) {
         return Err(BoxError::ParameterSet { name: "sps", bytes: sps.len() });
@@ -161,7 +166,17 @@ fn avcc(sps: &[u8], pps: &[u8]) -> Result<Avcc, BoxError> {
     if pps.is_empty() || pps.len() > usize::from(u16::MAX) {
         return Err(BoxError::ParameterSet { name: "pps", bytes: pps.len() });
     }
-    Ok(Avcc::new(sps, pps)?)
+    Ok(Avcc { ext: high_profile(sps), ..Avcc::new(sps, pps)? })
+}
+
+fn high_profile(sps: &[u8]) -> Option<AvccExt> {
+    let sps = Sps::parse(sps).ok().filter(|sps| HIGH_PROFILES.contains(&sps.profile_idc))?;
+    Some(AvccExt {
+        chroma_format: sps.chroma_format_idc,
+        bit_depth_luma: sps.bit_depth_luma,
+        bit_depth_chroma: sps.bit_depth_chroma,
+        sequence_parameter_sets_ext: Vec::new(),
+    })
 }
 
 /// Builds `vpcC`; the colour description is left unspecified ("VP Codec ISO Media File Format Binding" §2.2).

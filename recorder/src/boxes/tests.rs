@@ -106,6 +106,22 @@ fn tracks_say_who_they_are() {
 }
 
 #[test]
+fn high_profiles_tell_chroma_and_bit_depth() {
+    let extension = |sps: &'static [u8]| {
+        let CodecConfig::H264 { pps, width, height, .. } = h264().as_ref().clone() else { unreachable!() };
+        let config = CodecConfig::H264 { sps: Bytes::from_static(sps), pps, width, height };
+        let (_, moov) = parse(&init_segment(&config).unwrap());
+        let Codec::Avc1(entry) = &moov.trak[0].mdia.minf.stbl.stsd.codecs[0] else { panic!("{moov:?}") };
+        entry.avcc.ext.as_ref().map(|ext| (ext.chroma_format, ext.bit_depth_luma, ext.bit_depth_chroma))
+    };
+    // High 10: 4:2:0 with 10 bits; the same, cut off behind its level; and a baseline one.
+    const HIGH: &[u8] = &[0x67, 0x6e, 0x00, 0x1f, 0xa6, 0xcb, 0x40, 0x28, 0x02, 0xdc, 0x80];
+    assert_eq!(extension(HIGH), Some((1, 10, 10)));
+    assert_eq!(extension(&HIGH[..4]), None);
+    assert_eq!(extension(&[0x67, 0x42, 0xe0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xe8]), None);
+}
+
+#[test]
 fn configurations_that_fit_no_box_are_errors() {
     let bytes = |length| Bytes::from(vec![0x67; length]);
     let with = |sps, pps, width, height| CodecConfig::H264 { sps, pps, width, height };

@@ -250,7 +250,7 @@ impl Fragmenter {
     fn place(&mut self, kind: MediaKind) {
         let Some(timed) = self.track(kind).pop() else { return };
         if self.track_ref(kind).joined {
-            if self.track_ref(kind).changes_config(&timed.frame) {
+            if self.breaks_segment(kind, &timed.frame) {
                 self.boundary(kind, &timed.frame);
                 self.discontinuity = true;
             } else if self.ends_segment(kind, &timed) {
@@ -272,6 +272,16 @@ impl Fragmenter {
             MediaKind::Audio => &mut self.audio,
         };
         track.append(timed, place, &mut self.cuts);
+    }
+
+    /// Tells whether the segment ends before this frame because its configuration is another one.
+    ///
+    /// A track that has nothing in a flagged segment yet begins there with its new initialisation segment: otherwise the
+    /// sound that a new publisher session begins with would be a segment of a few milliseconds.
+    fn breaks_segment(&self, kind: MediaKind, frame: &Frame) -> bool {
+        let track = self.track_ref(kind);
+        let begins = track.segment.is_none() && self.discontinuity;
+        !begins && track.changes_config(frame)
     }
 
     /// Tells whether a frame of an absent track makes a boundary to come back at: a keyframe of video does, audio waits

@@ -1,5 +1,6 @@
 //! Where segments and parts begin and end, told as broadcasts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use onair_media::MediaKind::{Audio, Video};
@@ -14,6 +15,12 @@ const SETTINGS: FragmenterSettings =
 
 fn both() -> Fragmenter {
     Fragmenter::new(SETTINGS, &[Video, Audio])
+}
+
+/// Another configuration than [`h264`].
+fn rotated() -> Arc<CodecConfig> {
+    let CodecConfig::H264 { sps, pps, .. } = h264().as_ref().clone() else { unreachable!() };
+    Arc::new(CodecConfig::H264 { sps, pps, width: 720, height: 1280 })
 }
 
 fn starts(pulled: &Pulled, kind: MediaKind) -> Vec<i64> {
@@ -86,8 +93,7 @@ fn a_keyframe_that_does_not_come_is_asked_for_and_then_done_without() {
 fn a_new_configuration_ends_the_segment_of_both() {
     let mut fragmenter = both();
     broadcast(&mut fragmenter, 0, 3, 1);
-    let CodecConfig::H264 { sps, pps, .. } = h264().as_ref().clone() else { unreachable!() };
-    let rotated = std::sync::Arc::new(CodecConfig::H264 { sps, pps, width: 720, height: 1280 });
+    let rotated = rotated();
     for index in 90..150 {
         (0..2).for_each(|n| fragmenter.push(Audio, frame(&opus(), index * 1600 + n * 800, true)));
         fragmenter.push(Video, frame(&rotated, index * VIDEO_FRAME, index == 90));
@@ -115,6 +121,55 @@ fn a_reconnect_continues_with_a_flag_and_the_same_init() {
     assert_eq!(pulled.inits.len(), 2);
     // The last frame before the break lasts as long as the one before it.
     assert_eq!(pulled.of(Video)[1].duration_ticks, 90_000);
+}
+
+#[test]
+fn a_publisher_with_another_configuration_begins_both_renditions_at_once() {
+    let mut fragmenter = both();
+    broadcast(&mut fragmenter, 0, 5, 1);
+    fragmenter.discontinuity();
+    fragmenter.set_tracks(&[Video, Audio]);
+    // The sound comes 490 ms before the first picture and is cut 10 ms before it.
+    (0..25).for_each(|n| fragmenter.push(Audio, frame(&opus(), 8 * 48_000 + n * AUDIO_FRAME, true)));
+    let other = rotated();
+    for index in 0..60 {
+        fragmenter.push(Video, frame(&other, 8 * 90_000 + 44_100 + index * VIDEO_FRAME, index == 0));
+        (0..2).for_each(|n| fragmenter.push(Audio, frame(&opus(), 8 * 48_000 + 24_000 + index * 1600 + n * 800, true)));
+    }
+    fragmenter.finish();
+    let pulled = pull(&mut fragmenter);
+    let flags = |kind| pulled.of(kind).iter().map(|s| (s.msn, s.init, s.discontinuity)).collect::<Vec<_>>();
+    assert_eq!(flags(Video), [(1, 1, false), (2, 1, false), (3, 2, true)]);
+    assert_eq!(flags(Audio), [(1, 1, false), (2, 1, false), (3, 1, true)]);
+    assert_eq!(pulled.of(Audio)[2].start_ticks, 8 * 48_000 + 24 * AUDIO_FRAME);
+    assert_eq!(fragmenter.dropped_frames(), 24);
+}
+
+#[test]
+fn a_broadcast_of_less_than_a_part_has_both_tracks() {
+    // 0.8 s of both; either may bring a single frame, and either may come wholly before the other.
+    for (pictures, sounds) in [(24, 40), (1, 40), (24, 1), (1, 1)] {
+        for first in [Video, Audio] {
+            let mut fragmenter = both();
+            let mut push = |kind| match kind {
+                Video => {
+                    (0..pictures).for_each(|n| fragmenter.push(Video, frame(&h264(), 9_000 + n * VIDEO_FRAME, n == 0)));
+                }
+                Audio => {
+                    (0..sounds).for_each(|n| fragmenter.push(Audio, frame(&opus(), 4_500 + n * AUDIO_FRAME, true)))
+                }
+            };
+            push(first);
+            push(if first == Video { Audio } else { Video });
+            fragmenter.finish();
+            let pulled = pull(&mut fragmenter);
+            let samples = |kind| pulled.of(kind)[0].parts.iter().map(|part| part.samples.len() as i64).sum::<i64>();
+            assert_eq!(pulled.segments.len(), 2, "{pictures} {sounds} {first:?}");
+            assert_eq!(samples(Video), pictures);
+            // The first picture is shown 6.25 ms after the first sound begins.
+            assert_eq!(samples(Audio), sounds);
+        }
+    }
 }
 
 #[test]
@@ -181,8 +236,7 @@ fn pictures_that_return_after_a_long_pause_flag_both_renditions() {
 fn a_last_picture_of_another_configuration_takes_no_number_from_the_sound() {
     let mut fragmenter = both();
     broadcast(&mut fragmenter, 0, 2, 1);
-    let CodecConfig::H264 { sps, pps, .. } = h264().as_ref().clone() else { unreachable!() };
-    let rotated = std::sync::Arc::new(CodecConfig::H264 { sps, pps, width: 720, height: 1280 });
+    let rotated = rotated();
     fragmenter.push(Video, frame(&rotated, 2 * 90_000, true));
     (100..1000).for_each(|n| fragmenter.push(Audio, frame(&opus(), n * AUDIO_FRAME, true)));
     let pulled = pull(&mut fragmenter);
@@ -194,7 +248,7 @@ fn a_last_picture_of_another_configuration_takes_no_number_from_the_sound() {
 fn what_cannot_be_packaged_is_dropped_and_counted() {
     let mut fragmenter = Fragmenter::new(SETTINGS, &[Video]);
     let CodecConfig::H264 { pps, .. } = h264().as_ref().clone() else { unreachable!() };
-    let broken = std::sync::Arc::new(CodecConfig::H264 { sps: pps.slice(..2), pps, width: 4, height: 4 });
+    let broken = Arc::new(CodecConfig::H264 { sps: pps.slice(..2), pps, width: 4, height: 4 });
     fragmenter.push(Video, frame(&broken, 0, true));
     fragmenter.push(Video, frame(&h264(), -1, true));
     fragmenter.push(Video, frame(&h264(), i64::MAX, true));

@@ -78,7 +78,8 @@ impl SampleTable {
 
     /// Stretches or shortens the last sample, so that the next one begins at `start_ticks`.
     ///
-    /// A sample lasts at least one tick: an overlap longer than the last sample moves what follows.
+    /// A sample lasts at least half as long as it did: a wider overlap, where a publisher took over, moves what follows,
+    /// and the next segment makes up for it. Frames a moment apart would be one to players that round to a frame rate.
     fn meet(&mut self, start_ticks: i64) {
         let shift = start_ticks - self.end_ticks;
         if shift == 0 {
@@ -88,7 +89,8 @@ impl SampleTable {
         if sample_count > 1 {
             self.durations.push(SttsEntry { sample_count: sample_count - 1, sample_delta });
         }
-        let stretched = (i64::from(sample_delta) + shift).clamp(1, u32::MAX.into());
+        let shortest = i64::from(sample_delta / 2).max(1);
+        let stretched = (i64::from(sample_delta) + shift).clamp(shortest, u32::MAX.into());
         let stretched = u32::try_from(stretched).expect("clamped to its range");
         push_duration(&mut self.durations, stretched);
         self.end_ticks += i64::from(stretched) - i64::from(sample_delta);

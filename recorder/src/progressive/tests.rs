@@ -106,6 +106,23 @@ fn every_sample_is_found_where_the_tables_say() {
 }
 
 #[test]
+fn pictures_of_two_publishers_never_come_closer_than_half_a_picture() {
+    let mut fragmenter = Fragmenter::new(SETTINGS, &[Video]);
+    (0..30).for_each(|n| fragmenter.push(Video, frame(&h264(), n * 3_000, n == 0)));
+    fragmenter.discontinuity();
+    // The new publisher's first picture comes 5 ms after the last one, its second segment 4 s later.
+    let taken_over = 29 * 3_000 + 450;
+    (0..150).for_each(|n| fragmenter.push(Video, frame(&h264(), taken_over + n * 3_000, n % 30 == 0)));
+    fragmenter.finish();
+    let (_, file) = record(&mut fragmenter);
+    let samples = samples(&movie(&file).trak[0], &file);
+    assert!(samples.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1_500));
+    // 1,050 ticks late, until the next segment begins at its time again.
+    assert_eq!((samples[30].0, samples[149].0), (taken_over + 1_050, taken_over + 119 * 3_000 + 1_050));
+    assert_eq!(samples[150].0, taken_over + 120 * 3_000);
+}
+
+#[test]
 fn a_gap_holds_the_last_picture_and_keeps_the_time() {
     let mut fragmenter = Fragmenter::new(SETTINGS, &[Video, Audio]);
     broadcast(&mut fragmenter, 0, 5, 1);
