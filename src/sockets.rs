@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 
-use onair_actors::udp::MediaSocket;
+use onair_actors::media_socket::MediaSocket;
 use url::Host;
 
 use crate::config::Config;

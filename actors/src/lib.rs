@@ -4,6 +4,7 @@
 //! bounded mailboxes, control by `send`, signals that may be lost by `do_send`.
 
 pub mod core;
+pub mod media_socket;
 pub mod observe;
 pub mod packager;
 pub mod peer;

@@ -10,13 +10,14 @@ use tracing::{info, warn};
 
 use crate::core::offer::{IceFragment, OfferError, Role};
 use crate::core::session::{EndReason, Output, Session, SessionState};
+use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
 use crate::relay::{Attach, Detach, Relay};
 use crate::room::{Media, PeerEnded, RequestKeyframe, Room};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId};
 use crate::shared::Seat;
-use crate::udp::{Confirm, Datagrams, MediaSocket, Register, Udp, Unregister};
+use crate::udp::{Confirm, Datagram, Datagrams, Register, Udp, Unregister};
 
 /// How many messages may wait here: batches of media or datagrams, each of up to 64.
 const MAILBOX_MESSAGES: usize = 64;
@@ -100,6 +101,8 @@ pub struct Peer {
     place: Place,
     etag: ETag,
     timer: Option<(Instant, SpawnHandle)>,
+    /// Datagrams that go out together.
+    outgoing: Vec<Datagram>,
     /// Packets that the room's full mailbox refused.
     dropped_packets: u64,
     /// Whether the room misses what was just refused.
@@ -126,6 +129,7 @@ impl Peer {
             place,
             etag,
             timer: None,
+            outgoing: Vec::new(),
             dropped_packets: 0,
             is_room_behind: false,
             reason: EndReason::Failed,
@@ -137,7 +141,7 @@ impl Peer {
         let mut packets = Vec::new();
         while let Some(output) = self.session.poll() {
             match output {
-                Output::Transmit(to, datagram) => self.place.socket.send(to, &datagram),
+                Output::Transmit(to, datagram) => self.outgoing.push((to, datagram)),
                 Output::Packet(packet) => packets.push(packet),
                 // What the network can cause without end goes through bounded mailboxes; it will be said again.
                 Output::KeyframeWanted => drop(self.place.room.try_send(RequestKeyframe)),
@@ -148,6 +152,8 @@ impl Peer {
                 Output::Ended(reason) => self.ended(reason, ctx),
             }
         }
+        self.place.socket.send(&self.outgoing);
+        self.outgoing.clear();
         self.publish(packets);
         self.set_timer(ctx);
     }

@@ -9,7 +9,8 @@ use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::core::session::Identity;
-use crate::udp::{MediaSocket, Udp};
+use crate::media_socket::MediaSocket;
+use crate::udp::Udp;
 use crate::uploader::Uploader;
 
 /// Holds what all rooms share.

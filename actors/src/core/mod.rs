@@ -7,5 +7,6 @@ pub mod forward;
 pub mod meter;
 pub mod offer;
 pub mod quiet;
+pub mod runs;
 pub mod session;
 pub mod throttle;

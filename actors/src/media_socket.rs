@@ -1,0 +1,214 @@
+//! The media port's socket: takes many datagrams in one call, and sends several in one where the kernel can (GRO, GSO).
+
+use std::cell::RefCell;
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use futures_util::{Stream, stream};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use serde::Serialize;
+use tokio::io::Interest;
+
+use crate::core::runs::run_length;
+use crate::udp::{Datagram, Datagrams};
+
+/// What the kernel may put together into one buffer: all of UDP's length field.
+const BUFFER_BYTES: usize = 65_536;
+
+/// What the kernel may hold for us: a keyframe to a thousand viewers is about this much.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+thread_local! {
+    /// Where datagrams are put together: one buffer a thread, not one a viewer.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The sending half of the media port, shared by all peers. Never blocks.
+#[derive(Debug)]
+pub struct MediaSocket {
+    socket: UdpSocket,
+    io: UdpSocketState,
+    is_ipv6: bool,
+    sent: AtomicU64,
+    sent_bytes: AtomicU64,
+    calls: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Counts what was sent.
+#[derive(Debug, Serialize)]
+pub(crate) struct SendCounts {
+    sent: u64,
+    sent_bytes: u64,
+    /// Send calls; several datagrams may go in one.
+    send_calls: u64,
+    /// Datagrams that the kernel would not take.
+    refused: u64,
+}
+
+impl MediaSocket {
+    /// Binds the port.
+    ///
+    /// # Errors
+    /// Those of the operating system, such as an address in use.
+    pub fn bind(address: SocketAddr) -> io::Result<Arc<Self>> {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
+        // The kernel caps these silently; smaller buffers work, they only drop earlier.
+        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+        socket.bind(&address.into())?;
+        let socket: UdpSocket = socket.into();
+        // Makes the socket non-blocking, too.
+        let io = UdpSocketState::new((&socket).into())?;
+        let (sent, sent_bytes, calls, refused) = Default::default();
+        Ok(Arc::new(Self { socket, io, is_ipv6: address.is_ipv6(), sent, sent_bytes, calls, refused }))
+    }
+
+    /// Returns the bound address, with the real port where 0 was asked for.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Sends datagrams in order, or counts what the kernel would not take: real-time media does not wait.
+    pub fn send(&self, datagrams: &[Datagram]) {
+        let mut rest = datagrams;
+        while let Some((to, first)) = rest.first() {
+            let (run, behind) = rest.split_at(run_length(rest, self.io.max_gso_segments()));
+            match run {
+                [_] => self.send_run(*to, first, None, 1),
+                _ => SCRATCH.with_borrow_mut(|scratch| {
+                    scratch.clear();
+                    run.iter().for_each(|(_, datagram)| scratch.extend_from_slice(datagram));
+                    self.send_run(*to, scratch, Some(first.len()), run.len() as u64);
+                }),
+            }
+            rest = behind;
+        }
+    }
+
+    fn send_run(&self, to: SocketAddr, contents: &[u8], segment_size: Option<usize>, count: u64) {
+        let destination = self.reachable(to);
+        let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
+        self.calls.fetch_add(1, Relaxed);
+        match self.io.try_send((&self.socket).into(), &transmit) {
+            Ok(()) => {
+                self.sent.fetch_add(count, Relaxed);
+                self.sent_bytes.fetch_add(contents.len() as u64, Relaxed);
+            }
+            Err(_) => {
+                self.refused.fetch_add(count, Relaxed);
+            }
+        }
+    }
+
+    /// Writes an IPv4 address as a socket of both versions wants it (RFC 4291 §2.5.5.2).
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match to {
+            SocketAddr::V4(v4) if self.is_ipv6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+            other => other,
+        }
+    }
+
+    /// Returns the counters.
+    pub(crate) fn counts(&self) -> SendCounts {
+        SendCounts {
+            sent: self.sent.load(Relaxed),
+            sent_bytes: self.sent_bytes.load(Relaxed),
+            send_calls: self.calls.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+        }
+    }
+
+    /// Reads the socket, batch after batch, on the arbiter that calls it.
+    ///
+    /// # Errors
+    /// Those of the operating system when the socket cannot be registered.
+    pub(crate) fn batches(self: &Arc<Self>) -> io::Result<impl Stream<Item = Datagrams> + use<>> {
+        let readable = tokio::net::UdpSocket::from_std(self.socket.try_clone()?)?;
+        let state = Receiver { socket: Arc::clone(self), readable, buffers: vec![vec![0; BUFFER_BYTES]; BATCH_SIZE] };
+        Ok(stream::unfold(state, async |mut receiver| {
+            let batch = receiver.receive().await;
+            Some((batch, receiver))
+        }))
+    }
+}
+
+struct Receiver {
+    socket: Arc<MediaSocket>,
+    /// The same socket, known to the runtime.
+    readable: tokio::net::UdpSocket,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Receiver {
+    /// Waits for datagrams and takes what is there, up to one call's worth.
+    async fn receive(&mut self) -> Datagrams {
+        loop {
+            // An error here is one of an earlier send (ICMP); the socket itself goes on.
+            let _ = self.readable.readable().await;
+            let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+            let mut metas = [RecvMeta::default(); BATCH_SIZE];
+            let receive = || self.socket.io.recv((&self.socket.socket).into(), &mut slices, &mut metas);
+            if let Ok(count) = self.readable.try_io(Interest::READABLE, receive) {
+                let received_at = Instant::now();
+                let datagrams =
+                    metas.iter().take(count).zip(&self.buffers).flat_map(|(meta, buffer)| cut(meta, buffer));
+                return Datagrams { received_at, datagrams: datagrams.collect() };
+            }
+        }
+    }
+}
+
+/// Cuts a buffer into the datagrams that the kernel put together.
+fn cut<'a>(meta: &RecvMeta, buffer: &'a [u8]) -> impl Iterator<Item = Datagram> + use<'a> {
+    let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+    let filled = &buffer[..meta.len.min(buffer.len())];
+    filled.chunks(meta.stride.max(1)).map(move |datagram| (source, datagram.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_one_socket_sends_the_other_takes_in_order() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (sender, receiver) = (MediaSocket::bind(loopback).unwrap(), MediaSocket::bind(loopback).unwrap());
+        let to = receiver.local_addr().unwrap();
+        let sizes = [1200, 1200, 1200, 700, 90, 1200, 1200, 1300, 20];
+        let datagrams: Vec<_> = (1_u8..).zip(sizes).map(|(n, size)| (to, vec![n; size])).collect();
+        sender.send(&datagrams);
+        let mut batches = Box::pin(receiver.batches().unwrap());
+        let mut got = Vec::new();
+        while got.len() < sizes.len() {
+            got.extend(batches.next().await.unwrap().datagrams);
+        }
+        let from = sender.local_addr().unwrap();
+        assert_eq!(got, datagrams.into_iter().map(|(_, datagram)| (from, datagram)).collect::<Vec<_>>());
+        let counts = sender.counts();
+        assert_eq!((counts.sent, counts.refused), (9, 0));
+        assert!(counts.send_calls <= 9, "{counts:?}");
+    }
+
+    #[tokio::test]
+    async fn a_socket_of_both_versions_knows_peers_by_their_own() {
+        let Ok(both) = MediaSocket::bind("[::]:0".parse().unwrap()) else { return };
+        let v4 = MediaSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let to = SocketAddr::from(([127, 0, 0, 1], both.local_addr().unwrap().port()));
+        v4.send(&[(to, vec![1])]);
+        let mut batches = Box::pin(both.batches().unwrap());
+        let (source, _) = batches.next().await.unwrap().datagrams.remove(0);
+        assert_eq!(source, v4.local_addr().unwrap());
+        both.send(&[(source, vec![2])]);
+        let mut back = Box::pin(v4.batches().unwrap());
+        assert_eq!(back.next().await.unwrap().datagrams[0].1, [2]);
+    }
+}
