@@ -50,7 +50,7 @@ pub struct Room {
     lease: Option<Lease>,
     publisher: Option<Publisher>,
     sessions: HashMap<SessionId, Member>,
-    /// The publisher session that ended last, for a DELETE that comes after its connection went.
+    /// The publisher session whose connection went last, for a DELETE that comes after that.
     last_publisher: Option<SessionId>,
     readers: Fanout<Recipient<Media>>,
     relay: Option<Addr<Relay>>,
@@ -186,12 +186,13 @@ impl Room {
 
     /// The publisher is gone: its broadcast ends now, or when it does not come back in time.
     fn publisher_ended(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
-        self.last_publisher = self.publisher.take().map(|publisher| publisher.session);
+        let ended = self.publisher.take();
         self.meters.clear();
         if let Some(packager) = &self.packager {
             packager.do_send(SourceEnded);
         }
         let blinked = matches!(reason, EndReason::ConsentLost | EndReason::ClosedByPeer | EndReason::Failed);
+        self.last_publisher = ended.filter(|_| blinked).map(|publisher| publisher.session);
         let wait = if blinked && !self.shutting_down { self.shared.record.reconnect } else { Duration::ZERO };
         let source = self.next_source;
         self.after(wait, ctx, move |room, ctx| {
