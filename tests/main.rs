@@ -15,6 +15,7 @@ mod hls;
 mod publish_record;
 mod purity;
 mod recordings_api;
+mod rooms;
 mod s3;
 mod shutdown;
 mod whep;

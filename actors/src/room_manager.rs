@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use onair_media::RoomName;
+use serde::Serialize;
 
+use crate::observe::{Observe, observed};
 use crate::room::{Room, Shutdown};
 use crate::shared::Shared;
 
@@ -65,6 +67,12 @@ pub struct RoomManager {
 struct Held {
     addr: Addr<Room>,
     held: Arc<()>,
+}
+
+#[derive(Debug, Serialize)]
+struct RoomManagerState {
+    rooms: usize,
+    shutting_down: bool,
 }
 
 impl Held {
@@ -153,5 +161,14 @@ impl Handler<CountRooms> for RoomManager {
     fn handle(&mut self, _: CountRooms, _: &mut Self::Context) -> Self::Result {
         self.sweep();
         self.rooms.len()
+    }
+}
+
+impl Handler<Observe> for RoomManager {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        let (rooms, shutting_down) = (self.rooms.len(), self.shutting_down);
+        MessageResult(observed(&RoomManagerState { rooms, shutting_down }))
     }
 }

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream::{self, StreamExt};
+use onair_actors::observe::Observe;
 use onair_actors::room::{Describe, RoomDescription};
 use onair_actors::room_manager::List;
 use serde::Serialize;
@@ -54,5 +55,9 @@ async fn describe(
     let room = room_name(&path)?;
     authorize(&request, &state, Right::View, Some(&room))?;
     let handle = state.room(&room).await?;
-    Ok(HttpResponse::Ok().json(ask(&handle.addr, Describe { with_actors: true }).await?))
+    let mut description = ask(&handle.addr, Describe { with_actors: true }).await?;
+    if let Some(actors) = &mut description.actors {
+        actors["room_manager"] = ask(&state.rooms, Observe).await?;
+    }
+    Ok(HttpResponse::Ok().json(description))
 }
