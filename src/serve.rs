@@ -105,11 +105,7 @@ fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
 
 fn hls_settings(config: &Config) -> HlsSettings {
     let cut = FragmenterSettings { segment_target: config.hls.segment, part_target: config.hls.part };
-    let window = WindowSettings {
-        window: config.hls.window,
-        target_duration_s: cut.target_duration_s(),
-        part_target: config.hls.part,
-    };
+    let window = WindowSettings { window: config.hls.window, target_duration_s: cut.target_duration_s() };
     HlsSettings { cut, window }
 }
 

@@ -27,8 +27,6 @@ pub struct WindowSettings {
     pub window: Duration,
     /// `EXT-X-TARGETDURATION`, see [`crate::FragmenterSettings::target_duration_s`].
     pub target_duration_s: u32,
-    /// The longest part.
-    pub part_target: Duration,
 }
 
 impl WindowSettings {
@@ -258,7 +256,6 @@ mod tests {
         let window = Window::new(WindowSettings {
             window: Duration::from_secs(seconds),
             target_duration_s: SETTINGS.target_duration_s(),
-            part_target: SETTINGS.part_target,
         });
         (fragmenter, window)
     }

@@ -107,11 +107,6 @@ impl<R> Fanout<R> {
         self.readers.iter().map(|reader| reader.dropped_packets).sum()
     }
 
-    /// Returns how to reach each reader.
-    pub fn iter(&self) -> impl Iterator<Item = &R> {
-        self.readers.iter().map(|reader| &reader.to)
-    }
-
     /// A reader may come back where a keyframe begins, or anywhere when the source has no video.
     fn may_resume(&mut self, batch: &PacketBatch) -> bool {
         let mut video = batch.packets.iter().filter(|packet| packet.codec.kind() == MediaKind::Video).peekable();
