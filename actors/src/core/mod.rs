@@ -9,4 +9,5 @@ pub mod offer;
 pub mod quiet;
 pub mod runs;
 pub mod session;
+pub mod srtp;
 pub mod throttle;

@@ -18,6 +18,7 @@ use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcError};
 
 mod identity;
+pub mod key_tap;
 
 pub use identity::{Identity, IdentityError};
 
