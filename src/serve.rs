@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use actix_web::web::Data;
 use onair_actors::core::session::Identity;
+use onair_actors::core::wall_clock::WallClock;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, Limits, RecordSettings, Shared};
 use onair_actors::udp::Udp;
@@ -58,7 +59,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let port = Arc::clone(&media);
     let udp = Udp::start_in_arbiter(&arbiters.media.handle(), |_| Udp::new(port));
     let shared = Arc::new(Shared {
-        identity: Arc::new(Identity::new(candidates)?),
+        identity: Arc::new(Identity::new(candidates, WallClock::new(Instant::now(), SystemTime::now()))?),
         socket: media,
         udp,
         packaging: arbiters.packaging.handle(),

@@ -12,6 +12,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use serde::Serialize;
 use tokio::io::Interest;
 
+use crate::core::egress::SendBuffer;
 use crate::core::runs::run_length;
 use crate::udp::{Datagram, Datagrams};
 
@@ -79,7 +80,8 @@ impl MediaSocket {
     pub fn send(&self, datagrams: &[Datagram]) {
         let mut rest = datagrams;
         while let Some((to, first)) = rest.first() {
-            let (run, behind) = rest.split_at(run_length(rest, self.io.max_gso_segments()));
+            let sizes = rest.iter().take_while(|(other, _)| other == to).map(|(_, datagram)| datagram.len());
+            let (run, behind) = rest.split_at(run_length(sizes, self.io.max_gso_segments()));
             match run {
                 [_] => self.send_run(*to, first, None, 1),
                 _ => SCRATCH.with_borrow_mut(|scratch| {
@@ -89,6 +91,14 @@ impl MediaSocket {
                 }),
             }
             rest = behind;
+        }
+    }
+
+    /// Sends what was put together for one destination, likewise.
+    pub fn send_buffer(&self, to: SocketAddr, buffer: &SendBuffer) {
+        for run in buffer.runs(self.io.max_gso_segments()) {
+            let segment_size = (run.count > 1).then_some(run.segment_size);
+            self.send_run(to, &buffer.bytes()[run.bytes], segment_size, run.count as u64);
         }
     }
 

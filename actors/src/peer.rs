@@ -8,11 +8,12 @@ use onair_media::{PacketBatch, RtpPacket, SourceId};
 use serde::Serialize;
 use tracing::{info, warn};
 
+use crate::core::egress::EgressOrder;
 use crate::core::offer::{IceFragment, OfferError, Role};
 use crate::core::session::{EndReason, Output, Session, SessionState};
 use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
-use crate::relay::{Attach, Detach, Relay};
+use crate::relay::{ForViewer, Relay};
 use crate::room::{Media, PeerEnded, RequestKeyframe, Room};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId};
@@ -73,7 +74,7 @@ pub struct Close(pub EndReason);
 pub enum Duty {
     /// Sends packets to the room, under this source number.
     Publish(SourceId),
-    /// Shows the relay's packets to a viewer.
+    /// Speaks to the relay on behalf of a viewer, who gets the room's packets from it.
     View(Addr<Relay>),
 }
 
@@ -148,7 +149,10 @@ impl Peer {
                 Output::AddressConfirmed(address) => {
                     drop(self.place.udp.try_send(Confirm { address, session: self.id }));
                 }
-                Output::Connected => self.connected(ctx),
+                Output::Egress(order) => self.tell_relay(order),
+                Output::Connected => {
+                    info!(session = %self.id.short(), role = ?self.session.state().role, "peer connected");
+                }
                 Output::Ended(reason) => self.ended(reason, ctx),
             }
         }
@@ -173,10 +177,15 @@ impl Peer {
         self.is_room_behind = refused;
     }
 
-    fn connected(&self, ctx: &Context<Self>) {
-        info!(session = %self.id.short(), role = ?self.session.state().role, "peer connected");
-        if let Duty::View(relay) = &self.duty {
-            relay.do_send(Attach { session: self.id, to: ctx.address().recipient() });
+    /// What the network can cause without end goes through the bounded mailbox; it will be said again.
+    fn tell_relay(&self, order: EgressOrder) {
+        let Duty::View(relay) = &self.duty else { return };
+        let is_asked_again = matches!(order, EgressOrder::Resend(_));
+        let message = ForViewer { session: self.id, order };
+        if is_asked_again {
+            drop(relay.try_send(message));
+        } else {
+            relay.do_send(message);
         }
     }
 
@@ -213,7 +222,7 @@ impl Drop for Peer {
     /// Lets go of every place that knows the session, so that not even a defect leaves it occupied.
     fn drop(&mut self) {
         if let Duty::View(relay) = &self.duty {
-            relay.do_send(Detach(self.id));
+            relay.do_send(ForViewer { session: self.id, order: EgressOrder::Detach });
         }
         self.place.udp.do_send(Unregister(self.id));
         self.place.room.do_send(PeerEnded { session: self.id, reason: self.reason });
@@ -236,15 +245,6 @@ impl Handler<Datagrams> for Peer {
         for (source, datagram) in &batch.datagrams {
             self.session.receive(batch.received_at, *source, datagram);
         }
-        self.settle(ctx);
-    }
-}
-
-impl Handler<Media> for Peer {
-    type Result = ();
-
-    fn handle(&mut self, media: Media, ctx: &mut Self::Context) {
-        self.session.forward(&media.batch, media.after_gap, Instant::now());
         self.settle(ctx);
     }
 }

@@ -157,7 +157,8 @@ impl Room {
     fn relay(&mut self, ctx: &Context<Self>) -> Addr<Relay> {
         let readers = &mut self.readers;
         let relay = self.relay.get_or_insert_with(|| {
-            let relay = Relay::new(ctx.address().recipient()).start();
+            let (clock, socket) = (self.shared.identity.clock(), Arc::clone(&self.shared.socket));
+            let relay = Relay::new(clock, socket, ctx.address().recipient()).start();
             readers.add(relay.clone().recipient());
             relay
         });

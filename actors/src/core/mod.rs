@@ -2,8 +2,8 @@
 //! timers and sockets. Time is an argument, never asked for.
 
 pub mod demux;
+pub mod egress;
 pub mod fanout;
-pub mod forward;
 pub mod meter;
 pub mod offer;
 pub mod quiet;
@@ -11,3 +11,4 @@ pub mod runs;
 pub mod session;
 pub mod srtp;
 pub mod throttle;
+pub mod wall_clock;
