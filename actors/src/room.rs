@@ -175,7 +175,8 @@ impl Room {
             let (name, shared, room) = (self.name.clone(), Arc::clone(&self.shared), ctx.address());
             let packager =
                 Packager::start_in_arbiter(&self.shared.packaging, move |_| Packager::new(name, shared, room));
-            self.readers.add(packager.clone().recipient());
+            // Ahead of all viewers: what they miss can be sent again, what a recording misses is gone.
+            self.readers.add_first(packager.clone().recipient());
             self.packager = Some(packager);
         }
         match &self.packager {
