@@ -29,6 +29,7 @@ pub struct Detach(pub SessionId);
 /// Holds the viewers of a room on one worker.
 #[derive(Debug)]
 pub struct Relay {
+    worker: usize,
     viewers: Fanout<(SessionId, Recipient<Media>)>,
     keyframes: Recipient<RequestKeyframe>,
     batches: u64,
@@ -37,6 +38,7 @@ pub struct Relay {
 
 #[derive(Debug, Serialize)]
 struct RelayState {
+    worker: usize,
     viewers: usize,
     batches: u64,
     packets: u64,
@@ -44,9 +46,9 @@ struct RelayState {
 }
 
 impl Relay {
-    /// Creates a relay that asks `keyframes` when a viewer fell behind.
-    pub fn new(keyframes: Recipient<RequestKeyframe>) -> Self {
-        Self { viewers: Fanout::default(), keyframes, batches: 0, packets: 0 }
+    /// Creates the relay of a worker; it asks `keyframes` when a viewer fell behind.
+    pub fn new(worker: usize, keyframes: Recipient<RequestKeyframe>) -> Self {
+        Self { worker, viewers: Fanout::default(), keyframes, batches: 0, packets: 0 }
     }
 }
 
@@ -113,6 +115,7 @@ impl Handler<Observe> for Relay {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         MessageResult(observed(&RelayState {
+            worker: self.worker,
             viewers: self.viewers.len(),
             batches: self.batches,
             packets: self.packets,
