@@ -9,8 +9,10 @@ use actix::prelude::*;
 use actix_web::web::Data;
 use onair_actors::core::session::Identity;
 use onair_actors::core::wall_clock::WallClock;
+use onair_actors::directory::Directory;
+use onair_actors::media_socket::MediaSocket;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
-use onair_actors::shared::{HlsSettings, Limits, RecordSettings, Shared};
+use onair_actors::shared::{HlsSettings, Limits, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
@@ -33,8 +35,8 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Where the actors run.
 struct Arbiters {
-    /// Packets: the port, sessions, rooms, relays.
-    media: Arbiter,
+    /// Packets: sockets on the media port, sessions, rooms, relays. At least one.
+    workers: Vec<Arbiter>,
     /// Frames and objects: packagers, recorders, the uploader.
     packaging: Arbiter,
 }
@@ -47,21 +49,21 @@ pub(crate) fn run(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<d
 async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn Error>> {
     let tls = config.http.tls.as_ref().map(tls::load).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let Sockets { http, media, candidates } = Sockets::bind(&config)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let Sockets { http, media, candidates } = Sockets::bind(&config, config.media.workers_of(cores))?;
     let address = http.local_addr()?;
     let store = Arc::new(open_store(&config)?);
     let spool = Arc::new(Spool::open(config.storage.spool.clone()).await?);
-    let arbiters = Arbiters { media: Arbiter::new(), packaging: Arbiter::new() };
+    let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
 
     let (uploads_to, uploads_from) = (Arc::clone(&store), Arc::clone(&spool));
     let uploader =
         Uploader::start_in_arbiter(&arbiters.packaging.handle(), |_| Uploader::new(uploads_to, uploads_from));
-    let port = Arc::clone(&media);
-    let udp = Udp::start_in_arbiter(&arbiters.media.handle(), |_| Udp::new(port));
+    let directory = Arc::new(Directory::default());
     let shared = Arc::new(Shared {
         identity: Arc::new(Identity::new(candidates, WallClock::new(Instant::now(), SystemTime::now()))?),
-        socket: media,
-        udp,
+        workers: start_workers(&arbiters.workers, media, &directory),
+        directory,
         packaging: arbiters.packaging.handle(),
         uploader,
         store: Arc::clone(&store),
@@ -70,7 +72,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         record: record_settings(config.clone()),
         limits: Limits::new(MAX_ROOMS, config.media.max_sessions as usize),
     });
-    let rooms = RoomManager::start_in_arbiter(&arbiters.media.handle(), |_| RoomManager::new(shared));
+    let rooms = RoomManager::start_in_arbiter(&arbiters.workers[0].handle(), |_| RoomManager::new(shared));
 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
@@ -79,8 +81,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
         cors: cors(&config),
     });
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let server = server::serve(http, tls, workers, state)?;
+    let server = server::serve(http, tls, cores, state)?;
     let handle = server.handle();
     let serving = actix_rt::spawn(server);
     let url = Url::parse(&format!("{scheme}://{address}/"))?;
@@ -92,9 +93,20 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     end_broadcasts(&rooms).await;
     handle.stop(true).await;
     serving.await??;
-    arbiters.media.stop();
-    arbiters.packaging.stop();
+    for arbiter in arbiters.workers.iter().chain([&arbiters.packaging]) {
+        arbiter.stop();
+    }
     Ok(())
+}
+
+/// Has each worker read its socket.
+fn start_workers(arbiters: &[Arbiter], sockets: Vec<Arc<MediaSocket>>, directory: &Arc<Directory>) -> Vec<Worker> {
+    let start = |(index, (arbiter, socket)): (usize, (&Arbiter, Arc<MediaSocket>))| {
+        let (arbiter, port, directory) = (arbiter.handle(), Arc::clone(&socket), Arc::clone(directory));
+        let udp = Udp::start_in_arbiter(&arbiter, move |_| Udp::new(index, port, directory));
+        Worker { arbiter, socket, udp }
+    };
+    arbiters.iter().zip(sockets).enumerate().map(start).collect()
 }
 
 /// Opens the store of the configuration.

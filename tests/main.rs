@@ -21,3 +21,4 @@ mod shutdown;
 mod whep;
 mod whip_offers;
 mod whip_sessions;
+mod workers;

@@ -4,9 +4,11 @@
 //! bounded mailboxes, control by `send`, signals that may be lost by `do_send`.
 
 pub mod core;
+pub mod directory;
 pub mod media_socket;
 pub mod observe;
 pub mod packager;
+pub mod patch;
 pub mod peer;
 pub mod recorder;
 pub mod relay;

@@ -1,4 +1,4 @@
-//! The media port's socket: takes many datagrams in one call, and sends several in one where the kernel can (GRO, GSO).
+//! A worker's socket on the media port: takes many datagrams in one call, and sends several in one where the kernel can (GRO, GSO).
 
 use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
@@ -27,7 +27,16 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The sending half of the media port, shared by all peers. Never blocks.
+/// Tells how a socket has its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// Alone.
+    Whole,
+    /// With the sockets of other workers (`SO_REUSEPORT`).
+    Shared,
+}
+
+/// The sending half of a worker's socket, shared by its peers. Never blocks.
 #[derive(Debug)]
 pub struct MediaSocket {
     socket: UdpSocket,
@@ -56,7 +65,29 @@ impl MediaSocket {
     /// # Errors
     /// Those of the operating system, such as an address in use.
     pub fn bind(address: SocketAddr) -> io::Result<Arc<Self>> {
+        Self::bind_socket(address, Port::Whole)
+    }
+
+    /// Binds one socket for each worker, at least one, all to the same port: the kernel gives what comes from one
+    /// address to one of them, always the same.
+    ///
+    /// # Errors
+    /// Those of the operating system, such as an address in use.
+    pub fn bind_workers(address: SocketAddr, workers: usize) -> io::Result<Vec<Arc<Self>>> {
+        if workers <= 1 {
+            return Ok(vec![Self::bind(address)?]);
+        }
+        // A shared port is shared with every process of this user that wants to. So it must be nobody's first, even
+        // where the system chose it: that a second server cannot have our port must remain an error.
+        let address = Self::bind(address)?.local_addr()?;
+        (0..workers).map(|_| Self::bind_socket(address, Port::Shared)).collect()
+    }
+
+    fn bind_socket(address: SocketAddr, port: Port) -> io::Result<Arc<Self>> {
         let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
+        if port == Port::Shared {
+            socket.set_reuse_port(true)?;
+        }
         // The kernel caps these silently; smaller buffers work, they only drop earlier.
         let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
         let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
@@ -206,6 +237,19 @@ mod tests {
         let counts = sender.counts();
         assert_eq!((counts.sent, counts.refused), (9, 0));
         assert!(counts.send_calls <= 9, "{counts:?}");
+    }
+
+    #[test]
+    fn workers_share_a_port_that_nobody_else_gets() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let sockets = MediaSocket::bind_workers(loopback, 3).unwrap();
+        let port = sockets[0].local_addr().unwrap();
+        assert_eq!(sockets.len(), 3);
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == port));
+        for workers in [1, 2] {
+            let taken = MediaSocket::bind_workers(port, workers).unwrap_err();
+            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        }
     }
 
     #[tokio::test]

@@ -34,6 +34,7 @@ pub struct ForViewer {
 /// Holds the viewers of a room on one worker.
 #[derive(Debug)]
 pub struct Relay {
+    worker: usize,
     group: EgressGroup<SessionId>,
     socket: Arc<MediaSocket>,
     keyframes: Recipient<RequestKeyframe>,
@@ -46,6 +47,7 @@ pub struct Relay {
 
 #[derive(Debug, Serialize)]
 struct RelayState {
+    worker: usize,
     batches: u64,
     packets: u64,
     #[serde(flatten)]
@@ -53,9 +55,15 @@ struct RelayState {
 }
 
 impl Relay {
-    /// Creates a relay that sends through a worker's socket, and asks `keyframes` when a viewer needs one.
-    pub fn new(clock: WallClock, socket: Arc<MediaSocket>, keyframes: Recipient<RequestKeyframe>) -> Self {
+    /// Creates the relay of a worker. It sends through the worker's socket, and asks `keyframes` when a viewer needs one.
+    pub fn new(
+        worker: usize,
+        clock: WallClock,
+        socket: Arc<MediaSocket>,
+        keyframes: Recipient<RequestKeyframe>,
+    ) -> Self {
         Self {
+            worker,
             group: EgressGroup::new(clock),
             socket,
             keyframes,
@@ -151,6 +159,7 @@ impl Handler<Observe> for Relay {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         MessageResult(observed(&RelayState {
+            worker: self.worker,
             batches: self.batches,
             packets: self.packets,
             counts: self.group.counts(),

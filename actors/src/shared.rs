@@ -9,6 +9,7 @@ use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::core::session::Identity;
+use crate::directory::Directory;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
 use crate::uploader::Uploader;
@@ -18,10 +19,10 @@ use crate::uploader::Uploader;
 pub struct Shared {
     /// Certificate and candidates.
     pub identity: Arc<Identity>,
-    /// The media port's sending half.
-    pub socket: Arc<MediaSocket>,
-    /// The media port's receiving half.
-    pub udp: Addr<Udp>,
+    /// Where packets are carried: at least one.
+    pub workers: Vec<Worker>,
+    /// Where each session is to be found.
+    pub directory: Arc<Directory>,
     /// Where packagers and recorders run, away from the packets of viewers.
     pub packaging: ArbiterHandle,
     /// Everything that is stored goes through here.
@@ -36,6 +37,17 @@ pub struct Shared {
     pub record: RecordSettings,
     /// How much is let in.
     pub limits: Limits,
+}
+
+/// One of the threads that carry packets, with its socket on the media port.
+#[derive(Debug)]
+pub struct Worker {
+    /// Where its peers, relays and rooms run.
+    pub arbiter: ArbiterHandle,
+    /// The sending half of its socket.
+    pub socket: Arc<MediaSocket>,
+    /// The receiving half of its socket.
+    pub udp: Addr<Udp>,
 }
 
 /// How HLS is cut and kept.

@@ -9,7 +9,7 @@ use onair_media::{PacketBatch, RecordingId};
 use crate::core::offer::{Offer, OfferError, Role};
 use crate::core::session::EndReason;
 use crate::packager::Packager;
-use crate::peer::Peer;
+use crate::patch::{Patch, PatchError, Patched};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId};
 
@@ -83,10 +83,17 @@ pub enum AdmitError {
     ShuttingDown,
 }
 
-/// Finds a session by its id and role. *Reliable.*
+/// Changes a session by its id and role. Returns the answer, or why not. *Reliable.*
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Peer>>")]
-pub struct FindSession(pub SessionId, pub Role);
+#[rtype(result = "Result<Patched, PatchError>")]
+pub struct PatchSession {
+    /// The session.
+    pub session: SessionId,
+    /// What it is.
+    pub role: Role,
+    /// What to change.
+    pub patch: Patch,
+}
 
 /// Ends a session by its id and role. Returns whether there was one. *Reliable.*
 #[derive(Debug, Message)]

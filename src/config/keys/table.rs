@@ -15,7 +15,7 @@ use crate::config::value::{boolean, choice, integer, text};
 use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 22] = [
+pub(in crate::config) static KEYS: [Key; 23] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -72,6 +72,13 @@ pub(in crate::config) static KEYS: [Key; 22] = [
         doc: "How many publishers and WebRTC viewers there may be at once; 1 to 1000000.",
         set: |config, input| store(&mut config.media.max_sessions, integer(input.item, 1..=1_000_000)),
         show: |config| one(i64::from(config.media.max_sessions)),
+    },
+    Key {
+        path: "media.workers",
+        kind: Kind::Integer,
+        doc: "How many threads carry media, each with a socket on the one port; 0 to 256, 0 is one for each core.",
+        set: |config, input| store(&mut config.media.workers, integer(input.item, 0..=256)),
+        show: |config| one(i64::from(config.media.workers)),
     },
     Key {
         path: "storage.url",
