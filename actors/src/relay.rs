@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
+use onair_media::PacketBatch;
 use serde::Serialize;
 
 use crate::core::egress::{EgressCounts, EgressGroup, EgressOrder, SendBuffer};
@@ -30,6 +31,11 @@ pub struct ForViewer {
     /// What it wants.
     pub order: EgressOrder,
 }
+
+/// Brings what the room has kept since the last keyframe, to a relay that begins in mid-broadcast. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Prime(pub Vec<Arc<PacketBatch>>);
 
 /// Holds the viewers of a room on one worker.
 #[derive(Debug)]
@@ -122,6 +128,14 @@ impl Handler<Media> for Relay {
         self.packets += media.batch.packets.len() as u64;
         self.group.push(&media.batch, media.after_gap);
         self.serve_soon(ctx);
+    }
+}
+
+impl Handler<Prime> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, Prime(batches): Prime, _: &mut Self::Context) {
+        batches.iter().for_each(|batch| self.group.push(batch, false));
     }
 }
 

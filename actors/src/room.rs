@@ -9,6 +9,7 @@ use onair_media::{MediaKind, PacketBatch, RoomName, SourceId};
 use tracing::{info, warn};
 
 use crate::core::fanout::Fanout;
+use crate::core::gop::GroupOfPictures;
 use crate::core::meter::TrackMeter;
 use crate::core::offer::Role;
 use crate::core::session::EndReason;
@@ -59,6 +60,8 @@ pub struct Room {
     packager: Option<Addr<Packager>>,
     /// Packagers of earlier broadcasts whose recordings are not stored yet.
     finishing: Vec<Addr<Packager>>,
+    /// What a relay that begins in mid-broadcast is given first.
+    kept: GroupOfPictures,
     throttle: KeyframeThrottle,
     throttle_timer: bool,
     /// Whether the timer for sessions that wait in vain is set.
@@ -94,6 +97,7 @@ impl Room {
             relays: BTreeMap::new(),
             packager: None,
             finishing: Vec::new(),
+            kept: GroupOfPictures::default(),
             throttle: KeyframeThrottle::default(),
             throttle_timer: false,
             deadline_timer: false,
@@ -128,6 +132,7 @@ impl Room {
     /// The publisher is gone: its broadcast ends now, or when it does not come back in time.
     fn publisher_ended(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
         let ended = self.publisher.take();
+        self.kept.clear();
         self.meters.clear();
         if let Some(packager) = &self.packager {
             packager.do_send(SourceEnded);
@@ -298,6 +303,7 @@ impl Handler<Media> for Room {
         publisher.heard_at = at;
         self.introduce_publisher(at, ctx);
         self.measure(&media.batch);
+        self.kept.push(&media.batch, media.after_gap);
         let fell_behind = self.readers.publish(&media.batch, |reader, batch, after_gap| {
             deliver(reader, Media { batch, after_gap: after_gap || media.after_gap })
         });

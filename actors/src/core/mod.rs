@@ -4,6 +4,7 @@
 pub mod demux;
 pub mod egress;
 pub mod fanout;
+pub mod gop;
 pub mod meter;
 pub mod offer;
 pub mod quiet;

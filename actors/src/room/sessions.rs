@@ -16,7 +16,7 @@ use crate::directory::{Adopt, Route};
 use crate::observe::observed;
 use crate::patch::{Patch, PatchError, Patched};
 use crate::peer::{Accepted, Close, Duty, Peer, PeerState, Place};
-use crate::relay::Relay;
+use crate::relay::{Prime, Relay};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId, random};
 
@@ -119,10 +119,13 @@ impl Room {
     /// Returns the relay of a worker, from its first viewer on.
     fn relay(&mut self, worker: usize, ctx: &Context<Self>) -> Addr<Relay> {
         let (readers, workers, clock) = (&mut self.readers, &self.shared.workers, self.shared.identity.clock());
+        let kept = &self.kept;
         let relay = self.relays.entry(worker).or_insert_with(|| {
             let (room, socket) = (ctx.address().recipient(), Arc::clone(&workers[worker].socket));
             let start = move |_: &mut _| Relay::new(worker, clock, socket, room);
             let relay = Relay::start_in_arbiter(&workers[worker].arbiter, start);
+            // Ahead of all media, so that its first viewer can begin with the last keyframe, too.
+            relay.do_send(Prime(kept.batches()));
             readers.add(relay.clone().recipient());
             relay
         });

@@ -72,6 +72,11 @@ impl CatchUp {
         Self { span_ticks: u32::try_from(span).unwrap_or(0) }
     }
 
+    /// Returns how many ticks it takes until the viewer is in the present.
+    pub(super) const fn lasts(self) -> u32 {
+        self.span_ticks / CATCH_UP_SPEED
+    }
+
     /// Returns how many ticks pass for the viewer while `ticks` pass at the source.
     pub(super) fn shown(self, ticks: u32) -> u32 {
         let sped_up = ticks.min(self.span_ticks);

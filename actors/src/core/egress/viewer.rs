@@ -315,7 +315,8 @@ impl Egress {
 
     /// Returns how far the viewer may read: what it catches up with comes at its pace.
     fn due_until(&self, turn: &Turn<'_>, end: u64) -> u64 {
-        let Some(catching_up) = self.catching_up else { return end };
+        // Once the time for it is over nothing is held back, or the viewer would stay behind by the jitter of the source.
+        let Some(catching_up) = self.catching_up.filter(|it| turn.now < it.ends_at()) else { return end };
         let is_early = |number: &u64| {
             let entry = turn.log.get(*number).filter(|entry| entry.packet.codec.kind() == MediaKind::Video);
             entry.is_some_and(|entry| catching_up.due_at(entry.packet.timestamp) > turn.now)
@@ -384,10 +385,17 @@ impl Egress {
 impl CatchingUp {
     fn due_at(&self, timestamp: u32) -> Instant {
         let ticks = timestamp.wrapping_sub(self.from);
-        let shown = if ticks as i32 > 0 { self.plan.shown(ticks) } else { 0 };
-        // Every video codec's clock runs at 90 kHz.
-        self.began + Duration::from_micros(u64::from(shown) * 100 / 9)
+        self.began + video_time(if ticks as i32 > 0 { self.plan.shown(ticks) } else { 0 })
     }
+
+    fn ends_at(&self) -> Instant {
+        self.began + video_time(self.plan.lasts())
+    }
+}
+
+/// Returns the time of ticks at 90 kHz, which is the clock of every video codec.
+fn video_time(ticks: u32) -> Duration {
+    Duration::from_micros(u64::from(ticks) * 100 / 9)
 }
 
 impl Track {
