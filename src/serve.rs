@@ -10,9 +10,11 @@ use actix_web::web::Data;
 use onair_actors::core::session::Identity;
 use onair_actors::core::wall_clock::WallClock;
 use onair_actors::directory::Directory;
+use onair_actors::limits::{LimitSettings, Limits};
+use onair_actors::load::Gauge;
 use onair_actors::media_socket::MediaSocket;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
-use onair_actors::shared::{HlsSettings, Limits, RecordSettings, Shared, Worker};
+use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
@@ -60,9 +62,10 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let uploader =
         Uploader::start_in_arbiter(&arbiters.packaging.handle(), |_| Uploader::new(uploads_to, uploads_from));
     let directory = Arc::new(Directory::default());
+    let gauges: Vec<Arc<Gauge>> = media.iter().map(|_| Arc::default()).collect();
     let shared = Arc::new(Shared {
         identity: Arc::new(Identity::new(candidates, WallClock::new(Instant::now(), SystemTime::now()))?),
-        workers: start_workers(&arbiters.workers, media, &directory),
+        workers: start_workers(&arbiters.workers, media, &directory, &gauges),
         directory,
         packaging: arbiters.packaging.handle(),
         uploader,
@@ -70,7 +73,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         spool,
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
-        limits: Limits::new(MAX_ROOMS, config.media.max_sessions as usize),
+        limits: Limits::new(limit_settings(&config), gauges),
     });
     let rooms = RoomManager::start_in_arbiter(&arbiters.workers[0].handle(), |_| RoomManager::new(shared));
 
@@ -100,13 +103,29 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
 }
 
 /// Has each worker read its socket.
-fn start_workers(arbiters: &[Arbiter], sockets: Vec<Arc<MediaSocket>>, directory: &Arc<Directory>) -> Vec<Worker> {
+fn start_workers(
+    arbiters: &[Arbiter],
+    sockets: Vec<Arc<MediaSocket>>,
+    directory: &Arc<Directory>,
+    gauges: &[Arc<Gauge>],
+) -> Vec<Worker> {
     let start = |(index, (arbiter, socket)): (usize, (&Arbiter, Arc<MediaSocket>))| {
         let (arbiter, port, directory) = (arbiter.handle(), Arc::clone(&socket), Arc::clone(directory));
-        let udp = Udp::start_in_arbiter(&arbiter, move |_| Udp::new(index, port, directory));
+        let gauge = Arc::clone(&gauges[index]);
+        let udp = Udp::start_in_arbiter(&arbiter, move |_| Udp::new(index, port, directory, gauge));
         Worker { arbiter, socket, udp }
     };
     arbiters.iter().zip(sockets).enumerate().map(start).collect()
+}
+
+fn limit_settings(config: &Config) -> LimitSettings {
+    LimitSettings {
+        max_rooms: MAX_ROOMS,
+        max_sessions: config.media.max_sessions as usize,
+        max_viewers_per_room: (config.media.max_viewers_per_room > 0)
+            .then_some(config.media.max_viewers_per_room as usize),
+        max_load_percent: config.media.max_load_percent,
+    }
 }
 
 /// Opens the store of the configuration.

@@ -5,6 +5,8 @@
 
 pub mod core;
 pub mod directory;
+pub mod limits;
+pub mod load;
 pub mod media_socket;
 pub mod observe;
 pub mod packager;

@@ -12,6 +12,7 @@ use crate::core::egress::EgressOrder;
 use crate::core::offer::Role;
 use crate::core::session::{EndReason, Output, Session, SessionState};
 use crate::directory::{Registration, Route};
+use crate::limits::Seat;
 use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
 use crate::patch::{Patch, PatchError, Patched};
@@ -19,7 +20,6 @@ use crate::relay::{ForViewer, Relay};
 use crate::room::{Media, PeerEnded, RequestKeyframe, Room};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId};
-use crate::shared::Seat;
 use crate::udp::{Datagram, Datagrams};
 
 /// How many messages may wait here: batches of media or datagrams, each of up to 64.

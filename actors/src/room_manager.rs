@@ -8,6 +8,7 @@ use actix::prelude::*;
 use onair_media::RoomName;
 use serde::Serialize;
 
+use crate::limits::LimitsState;
 use crate::observe::{Observe, observed};
 use crate::room::{Room, Shutdown};
 use crate::shared::Shared;
@@ -75,6 +76,8 @@ struct Held {
 struct RoomManagerState {
     rooms: usize,
     shutting_down: bool,
+    #[serde(flatten)]
+    limits: LimitsState,
 }
 
 impl Held {
@@ -130,7 +133,8 @@ impl Handler<FindOrCreate> for RoomManager {
     type Result = Option<RoomHandle>;
 
     fn handle(&mut self, FindOrCreate(name): FindOrCreate, _: &mut Self::Context) -> Self::Result {
-        if self.shutting_down || (!self.rooms.contains_key(&name) && self.rooms.len() >= self.shared.limits.max_rooms) {
+        if self.shutting_down || (!self.rooms.contains_key(&name) && self.rooms.len() >= self.shared.limits.max_rooms())
+        {
             return None;
         }
         // A room that a defect has ended makes way for a new one.
@@ -179,6 +183,6 @@ impl Handler<Observe> for RoomManager {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let (rooms, shutting_down) = (self.rooms.len(), self.shutting_down);
-        MessageResult(observed(&RoomManagerState { rooms, shutting_down }))
+        MessageResult(observed(&RoomManagerState { rooms, shutting_down, limits: self.shared.limits.state() }))
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use actix::prelude::*;
 use onair_media::RoomName;
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::core::session::Identity;
 use crate::directory::Directory;
+use crate::limits::Limits;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
 use crate::uploader::Uploader;
@@ -77,31 +77,5 @@ impl std::fmt::Debug for RecordSettings {
             .field("mp4", &self.mp4)
             .field("reconnect", &self.reconnect)
             .finish_non_exhaustive()
-    }
-}
-
-/// How much is let in.
-#[derive(Debug)]
-pub struct Limits {
-    /// The most rooms.
-    pub max_rooms: usize,
-    sessions: Arc<Semaphore>,
-}
-
-/// The right to be one of the sessions; given back on drop.
-#[derive(Debug)]
-pub struct Seat {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Limits {
-    /// Sets the most rooms and the most sessions, publishers and viewers together.
-    pub fn new(max_rooms: usize, max_sessions: usize) -> Self {
-        Self { max_rooms, sessions: Arc::new(Semaphore::new(max_sessions.min(Semaphore::MAX_PERMITS))) }
-    }
-
-    /// Takes a seat, when there is one.
-    pub fn take_seat(&self) -> Option<Seat> {
-        Arc::clone(&self.sessions).try_acquire_owned().ok().map(|permit| Seat { _permit: permit })
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::directory::{Adopt, Directory, Route, Share};
+use crate::load::{Gauge, SAMPLE_EVERY, Sampler};
 use crate::media_socket::{MediaSocket, SendCounts};
 use crate::observe::{Observe, observed};
 
@@ -32,6 +33,7 @@ pub struct Udp {
     worker: usize,
     socket: Arc<MediaSocket>,
     directory: Arc<Directory>,
+    sampler: Sampler,
     received: u64,
     received_batches: u64,
     unplaced: u64,
@@ -44,6 +46,10 @@ pub struct Udp {
 #[derive(Debug, Serialize)]
 struct UdpState {
     worker: usize,
+    /// The share of time for which the worker is on a core.
+    busy_percent: u32,
+    /// How late it is for its own timers.
+    lag_ms: u32,
     received: u64,
     /// Datagrams that belong to no session.
     unplaced: u64,
@@ -65,9 +71,10 @@ struct UdpState {
 
 impl Udp {
     /// Creates the actor of a worker's bound socket.
-    pub fn new(worker: usize, socket: Arc<MediaSocket>, directory: Arc<Directory>) -> Self {
+    pub fn new(worker: usize, socket: Arc<MediaSocket>, directory: Arc<Directory>, gauge: Arc<Gauge>) -> Self {
         let (received, received_batches, unplaced, strays, adopts, dropped) = Default::default();
-        Self { worker, socket, directory, received, received_batches, unplaced, strays, adopts, dropped }
+        let sampler = Sampler::new(gauge);
+        Self { worker, socket, directory, sampler, received, received_batches, unplaced, strays, adopts, dropped }
     }
 
     /// Sends a session its share; to a peer of another worker as directly as to one of our own.
@@ -91,6 +98,8 @@ impl Udp {
         let (sessions, addresses) = self.directory.len();
         UdpState {
             worker: self.worker,
+            busy_percent: self.sampler.gauge().busy_percent(),
+            lag_ms: self.sampler.gauge().lag_ms(),
             received: self.received,
             unplaced: self.unplaced,
             strays: self.strays,
@@ -108,6 +117,7 @@ impl Actor for Udp {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(SAMPLE_EVERY, |udp, _| udp.sampler.sample());
         match self.socket.batches() {
             Ok(batches) => {
                 ctx.add_stream(batches);
@@ -190,7 +200,8 @@ mod tests {
         let sockets = MediaSocket::bind_workers(SocketAddr::from(([127, 0, 0, 1], 0)), 2).unwrap();
         let port = sockets[0].local_addr().unwrap();
         assert_eq!(sockets[1].local_addr().unwrap(), port);
-        let workers = (0..).zip(sockets).map(|(n, socket)| Udp::new(n, socket, Arc::clone(&directory)).start());
+        let workers =
+            (0..).zip(sockets).map(|(n, socket)| Udp::new(n, socket, Arc::clone(&directory), Arc::default()).start());
         let workers: Vec<Addr<Udp>> = workers.collect();
         let (said, mut heard) = unbounded_channel();
         let ear = Ear(said).start();

@@ -82,6 +82,10 @@ pub(crate) struct Media {
     pub(crate) ice_servers: Vec<IceServer>,
     /// How many WHIP and WHEP sessions there may be at once.
     pub(crate) max_sessions: u32,
+    /// How many WHEP viewers one room may have; 0 for no limit of its own.
+    pub(crate) max_viewers_per_room: u32,
+    /// How busy the workers may be for another viewer to be let in, in percent.
+    pub(crate) max_load_percent: u32,
     /// How many threads carry media; 0 for as many as there are cores.
     pub(crate) workers: u32,
 }
@@ -191,7 +195,15 @@ impl Config {
         let (spool, recordings) = (dir.join("data/spool"), dir.join("data/recordings"));
         Self {
             http: Http { listen, tls: None, cors: CorsOrigins::Any },
-            media: Media { listen, advertise: Vec::new(), ice_servers: Vec::new(), max_sessions: 10_000, workers: 0 },
+            media: Media {
+                listen,
+                advertise: Vec::new(),
+                ice_servers: Vec::new(),
+                max_sessions: 10_000,
+                max_viewers_per_room: 0,
+                max_load_percent: 90,
+                workers: 0,
+            },
             storage: Storage { url: storage::file_url(&recordings), options: BTreeMap::new(), spool },
             hls: Hls {
                 segment: Duration::from_secs(4),

@@ -239,6 +239,10 @@ fn admit_problem(error: AdmitError, room: &RoomName) -> Problem {
         AdmitError::HasPublisher => Problem::room_has_publisher(room),
         AdmitError::NotLive => Problem::room_not_live(room),
         AdmitError::Offer(error) => offer_problem(error),
+        AdmitError::RoomFull => Problem::overloaded("this room has as many viewers as it may"),
+        AdmitError::Busy => {
+            Problem::overloaded("this server has as many viewers as it can serve well; try again later")
+        }
         AdmitError::Full => Problem::overloaded("all seats of this server are taken"),
         AdmitError::ShuttingDown => Problem::shutting_down(),
     }

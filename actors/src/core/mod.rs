@@ -5,6 +5,7 @@ pub mod demux;
 pub mod egress;
 pub mod fanout;
 pub mod gop;
+pub mod load;
 pub mod meter;
 pub mod offer;
 pub mod quiet;

@@ -149,7 +149,7 @@ impl Room {
         }
     }
 
-    fn viewers(&self) -> usize {
+    pub(super) fn viewers(&self) -> usize {
         self.sessions.values().filter(|member| member.role == Role::Viewer).count()
     }
 
@@ -168,6 +168,7 @@ impl Room {
         let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned().map(Addr::recipient);
         let udp = self.shared.workers.iter().map(|worker| worker.udp.clone().recipient()).collect();
         let uploader = self.shared.uploader.clone().recipient();
+        let limits = json!(self.shared.limits.state());
         async move {
             let relays = observe_all(relays).await;
             let packager = match packager {
@@ -176,7 +177,15 @@ impl Room {
             };
             let peers = [observe_all(peers).await, waiting].concat();
             let (udp, uploader) = (observe_all(udp).await, observe(&uploader).await);
-            json!({ "room": own, "relays": relays, "peers": peers, "packager": packager, "udp": udp, "uploader": uploader })
+            json!({
+                "room": own,
+                "limits": limits,
+                "relays": relays,
+                "peers": peers,
+                "packager": packager,
+                "udp": udp,
+                "uploader": uploader,
+            })
         }
     }
 

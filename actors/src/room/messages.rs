@@ -75,6 +75,12 @@ pub enum AdmitError {
     /// The offer was refused.
     #[error(transparent)]
     Offer(#[from] OfferError),
+    /// The room has as many viewers as it may.
+    #[error("the room is full")]
+    RoomFull,
+    /// The server has as much to do as it can: another viewer would cost those who watch.
+    #[error("the server is busy")]
+    Busy,
     /// All seats are taken.
     #[error("the server is full")]
     Full,

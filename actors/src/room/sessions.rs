@@ -64,8 +64,11 @@ impl Room {
         waits_until: Option<Instant>,
         ctx: &mut Context<Self>,
     ) -> Result<Joining, AdmitError> {
-        let seat = self.shared.limits.take_seat().ok_or(AdmitError::Full)?;
         let (role, now) = (offer.role, Instant::now());
+        let seat = match role {
+            Role::Publisher => self.shared.limits.admit_publisher()?,
+            Role::Viewer => self.shared.limits.admit_viewer(self.viewers())?,
+        };
         let (mut session, answer) = Session::accept(Arc::clone(&self.shared.identity), offer, random(), now)?;
         self.check_common_codec(role, &session)?;
         let (id, etag, kinds) = (SessionId::random(), ETag::random(), session.kinds());

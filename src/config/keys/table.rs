@@ -15,7 +15,7 @@ use crate::config::value::{boolean, choice, integer, text};
 use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 23] = [
+pub(in crate::config) static KEYS: [Key; 25] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -72,6 +72,21 @@ pub(in crate::config) static KEYS: [Key; 23] = [
         doc: "How many publishers and WebRTC viewers there may be at once; 1 to 1000000.",
         set: |config, input| store(&mut config.media.max_sessions, integer(input.item, 1..=1_000_000)),
         show: |config| one(i64::from(config.media.max_sessions)),
+    },
+    Key {
+        path: "media.max_viewers_per_room",
+        kind: Kind::Integer,
+        doc: "How many WebRTC viewers one room may have; 0 to 1000000, 0 is as many as there may be sessions.",
+        set: |config, input| store(&mut config.media.max_viewers_per_room, integer(input.item, 0..=1_000_000)),
+        show: |config| one(i64::from(config.media.max_viewers_per_room)),
+    },
+    Key {
+        path: "media.max_load_percent",
+        kind: Kind::Integer,
+        doc: "How busy the workers may be, on average over some seconds, for another WebRTC viewer to be let in; 10 to 100, \
+              100 is however busy.",
+        set: |config, input| store(&mut config.media.max_load_percent, integer(input.item, 10..=100)),
+        show: |config| one(i64::from(config.media.max_load_percent)),
     },
     Key {
         path: "media.workers",
