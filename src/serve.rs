@@ -73,6 +73,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         spool,
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
+        gather_for: config.media.batch,
         limits: Limits::new(limit_settings(&config), gauges),
     });
     let rooms = RoomManager::start_in_arbiter(&arbiters.workers[0].handle(), |_| RoomManager::new(shared));

@@ -45,6 +45,7 @@ pub struct MediaSocket {
     sent: AtomicU64,
     sent_bytes: AtomicU64,
     calls: AtomicU64,
+    blocked: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -55,7 +56,9 @@ pub(crate) struct SendCounts {
     sent_bytes: u64,
     /// Send calls; several datagrams may go in one.
     send_calls: u64,
-    /// Datagrams that the kernel would not take.
+    /// Datagrams for which the kernel had no room (`EAGAIN`): the network card or the receiver does not keep up.
+    blocked: u64,
+    /// Datagrams that the kernel would not take for another reason.
     refused: u64,
 }
 
@@ -95,8 +98,8 @@ impl MediaSocket {
         let socket: UdpSocket = socket.into();
         // Makes the socket non-blocking, too.
         let io = UdpSocketState::new((&socket).into())?;
-        let (sent, sent_bytes, calls, refused) = Default::default();
-        Ok(Arc::new(Self { socket, io, is_ipv6: address.is_ipv6(), sent, sent_bytes, calls, refused }))
+        let (sent, sent_bytes, calls, blocked, refused) = Default::default();
+        Ok(Arc::new(Self { socket, io, is_ipv6: address.is_ipv6(), sent, sent_bytes, calls, blocked, refused }))
     }
 
     /// Returns the bound address, with the real port where 0 was asked for.
@@ -142,8 +145,10 @@ impl MediaSocket {
                 self.sent.fetch_add(count, Relaxed);
                 self.sent_bytes.fetch_add(contents.len() as u64, Relaxed);
             }
-            Err(_) => {
-                self.refused.fetch_add(count, Relaxed);
+            Err(error) => {
+                let is_full = matches!(error.kind(), io::ErrorKind::WouldBlock);
+                let counter = if is_full { &self.blocked } else { &self.refused };
+                counter.fetch_add(count, Relaxed);
             }
         }
     }
@@ -162,6 +167,7 @@ impl MediaSocket {
             sent: self.sent.load(Relaxed),
             sent_bytes: self.sent_bytes.load(Relaxed),
             send_calls: self.calls.load(Relaxed),
+            blocked: self.blocked.load(Relaxed),
             refused: self.refused.load(Relaxed),
         }
     }

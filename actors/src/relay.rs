@@ -1,7 +1,7 @@
 //! Fans a room's packets out to the viewers of one worker.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use onair_media::PacketBatch;
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::core::egress::{EgressCounts, EgressGroup, EgressOrder, SendBuffer};
 use crate::core::fanout::Delivery;
+use crate::core::gather::Gather;
 use crate::core::wall_clock::WallClock;
 use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
@@ -17,6 +18,9 @@ use crate::session_id::SessionId;
 
 /// How many messages may wait here: a batch is what left the publisher's socket together, so this is well over a second.
 const MAILBOX_MESSAGES: usize = 256;
+
+/// The shortest wait that pays: the runtime's timers know no less.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// How many datagrams go out before others on this worker have their turn: about a millisecond's work.
 const SLICE_DATAGRAMS: usize = 1024;
@@ -45,8 +49,9 @@ pub struct Relay {
     socket: Arc<MediaSocket>,
     keyframes: Recipient<RequestKeyframe>,
     buffer: SendBuffer,
-    /// Whether a slice of work is under way.
+    /// Whether a slice of work is under way, or about to begin.
     is_serving: bool,
+    gather: Gather,
     batches: u64,
     packets: u64,
 }
@@ -61,11 +66,13 @@ struct RelayState {
 }
 
 impl Relay {
-    /// Creates the relay of a worker. It sends through the worker's socket, and asks `keyframes` when a viewer needs one.
+    /// Creates the relay of a worker. It sends through the worker's socket, lets packets gather for up to `gather_for`, and
+    /// asks `keyframes` when a viewer needs one.
     pub fn new(
         worker: usize,
         clock: WallClock,
         socket: Arc<MediaSocket>,
+        gather_for: Duration,
         keyframes: Recipient<RequestKeyframe>,
     ) -> Self {
         Self {
@@ -75,16 +82,30 @@ impl Relay {
             keyframes,
             buffer: SendBuffer::default(),
             is_serving: false,
+            gather: Gather::new(gather_for),
             batches: 0,
             packets: 0,
         }
     }
 
-    /// Begins to serve once the mailbox is empty, so that whatever came meanwhile goes out together.
+    /// Begins to serve once the mailbox is empty, or a little later, so that whatever comes meanwhile goes out together.
     fn serve_soon(&mut self, ctx: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.is_serving, true) {
-            ctx.spawn(async {}.into_actor(self).map(|(), relay, ctx| relay.serve(ctx)));
+        if std::mem::replace(&mut self.is_serving, true) {
+            return;
         }
+        match self.gather.wait() {
+            wait if wait < WAIT_MIN => {
+                ctx.spawn(async {}.into_actor(self).map(|(), relay, ctx| relay.begin(ctx)));
+            }
+            wait => {
+                ctx.run_later(wait, Self::begin);
+            }
+        }
+    }
+
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        self.gather.begins(Instant::now());
+        self.serve(ctx);
     }
 
     /// Serves viewers for a slice; if more is to be done, lets others on this worker go first.
@@ -93,6 +114,7 @@ impl Relay {
         while datagrams < SLICE_DATAGRAMS {
             let Some(destination) = self.group.next(Instant::now(), &mut self.buffer) else {
                 self.is_serving = false;
+                self.gather.ends(Instant::now());
                 break;
             };
             datagrams += self.buffer.len();

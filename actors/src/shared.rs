@@ -35,6 +35,8 @@ pub struct Shared {
     pub hls: HlsSettings,
     /// What is recorded.
     pub record: RecordSettings,
+    /// How long packets may gather in front of viewers, at most.
+    pub gather_for: Duration,
     /// How much is let in.
     pub limits: Limits,
 }

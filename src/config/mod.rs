@@ -86,6 +86,8 @@ pub(crate) struct Media {
     pub(crate) max_viewers_per_room: u32,
     /// How busy the workers may be for another viewer to be let in, in percent.
     pub(crate) max_load_percent: u32,
+    /// How long packets may gather in front of viewers.
+    pub(crate) batch: Duration,
     /// How many threads carry media; 0 for as many as there are cores.
     pub(crate) workers: u32,
 }
@@ -202,6 +204,7 @@ impl Config {
                 max_sessions: 10_000,
                 max_viewers_per_room: 0,
                 max_load_percent: 90,
+                batch: Duration::from_millis(2),
                 workers: 0,
             },
             storage: Storage { url: storage::file_url(&recordings), options: BTreeMap::new(), spool },

@@ -4,6 +4,7 @@
 pub mod demux;
 pub mod egress;
 pub mod fanout;
+pub mod gather;
 pub mod gop;
 pub mod load;
 pub mod meter;

@@ -122,10 +122,10 @@ impl Room {
     /// Returns the relay of a worker, from its first viewer on.
     fn relay(&mut self, worker: usize, ctx: &Context<Self>) -> Addr<Relay> {
         let (readers, workers, clock) = (&mut self.readers, &self.shared.workers, self.shared.identity.clock());
-        let kept = &self.kept;
+        let (kept, gather_for) = (&self.kept, self.shared.gather_for);
         let relay = self.relays.entry(worker).or_insert_with(|| {
             let (room, socket) = (ctx.address().recipient(), Arc::clone(&workers[worker].socket));
-            let start = move |_: &mut _| Relay::new(worker, clock, socket, room);
+            let start = move |_: &mut _| Relay::new(worker, clock, socket, gather_for, room);
             let relay = Relay::start_in_arbiter(&workers[worker].arbiter, start);
             // Ahead of all media, so that its first viewer can begin with the last keyframe, too.
             relay.do_send(Prime(kept.batches()));

@@ -15,7 +15,7 @@ use crate::config::value::{boolean, choice, integer, text};
 use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 25] = [
+pub(in crate::config) static KEYS: [Key; 26] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -87,6 +87,14 @@ pub(in crate::config) static KEYS: [Key; 25] = [
               100 is however busy.",
         set: |config, input| store(&mut config.media.max_load_percent, integer(input.item, 10..=100)),
         show: |config| one(i64::from(config.media.max_load_percent)),
+    },
+    Key {
+        path: "media.batch_us",
+        kind: Kind::Integer,
+        doc: "How many microseconds a busy worker lets packets gather before it sends them to viewers, at most; an idle one \
+              never waits; 0 to 20000.",
+        set: |config, input| store(&mut config.media.batch, integer(input.item, 0..=20_000).map(microseconds)),
+        show: |config| one(whole(config.media.batch.as_micros())),
     },
     Key {
         path: "media.workers",
@@ -222,6 +230,10 @@ fn store<T, E: Into<Vec<Fault>>>(slot: &mut T, parsed: Result<T, E>) -> Result<(
 
 fn tls(config: &mut Config) -> &mut Tls {
     config.http.tls.get_or_insert_default()
+}
+
+fn microseconds(count: u32) -> Duration {
+    Duration::from_micros(count.into())
 }
 
 fn milliseconds(count: u32) -> Duration {
