@@ -33,6 +33,7 @@ host=10.200.77.1
 here=10.200.77.2
 viewers=10.201.0.0/16
 api_port=8088
+folder=/run/onair-janus
 
 say() { echo "janus: $*" >&2; }
 
@@ -167,7 +168,8 @@ flock -n 9 || {
     exit 1
 }
 network_down
-folder=$(mktemp -d -t onair-janus.XXXXXX)
+rm -rf "$folder"
+mkdir "$folder"
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
