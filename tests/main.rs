@@ -12,6 +12,7 @@ mod bad_media;
 mod config_cli;
 mod ffmpeg_whip;
 mod hls;
+mod load;
 mod publish_record;
 mod purity;
 mod recordings_api;

@@ -82,7 +82,7 @@ impl Frames {
         let frame_num = self.since_keyframe as u8 & 0xf;
         if is_keyframe {
             // first_mb 0, slice_type 7 | pps 0, frame_num 0, idr_pic_id 0 or 1 (§7.4.3: neighbours differ).
-            let idr_pic_id = if self.keyframes % 2 == 0 { 0b101 } else { 0b010 };
+            let idr_pic_id = if self.keyframes.is_multiple_of(2) { 0b101 } else { 0b010 };
             slice[..3].copy_from_slice(&[0x65, 0b1000_1000, 0b1000_0000 | idr_pic_id]);
         } else {
             // first_mb 0, slice_type 5, pps 0, and the first bit of frame_num | its other three bits.

@@ -355,3 +355,110 @@ impl Header {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use onair_actors::core::srtp::{MasterKey, Profile, Protector};
+
+    use super::*;
+
+    const PROFILE: Profile = Profile::AeadAes128Gcm;
+    const ANSWER: &str = "\nm=video 9 x 108 109\na=rtpmap:108 H264/90000\na=rtcp-fb:108 nack\na=rtpmap:109 rtx/90000\n\
+        a=rtcp-fb:108 transport-cc\n\
+        a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\n\
+        m=audio 9 x 111\na=rtpmap:111 opus/48000/2\n";
+
+    fn master() -> MasterKey {
+        MasterKey::new(PROFILE, &[1; 16], &[2; 12]).unwrap()
+    }
+
+    fn media(now: Instant, samples: bool) -> Media {
+        let mut media = Media::new(Negotiated::parse(ANSWER), 5, now, Duration::ZERO);
+        let unprotector = Unprotector::new(PROFILE, &master());
+        media.unlock(Opener { unprotector, overhead_bytes: PROFILE.rtp_overhead_bytes(), samples });
+        media
+    }
+
+    /// Protects a packet with a transport-wide number beside its own.
+    fn packet(payload_type: u8, number: u16, payload: &[u8]) -> Vec<u8> {
+        let [high, low] = number.to_be_bytes();
+        let mut packet = vec![0x90, payload_type, high, low, 0, 0, 0, 1, 0, 0, 0, payload_type];
+        packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x31, high, low, 0]);
+        packet.extend_from_slice(payload);
+        Protector::new(PROFILE, &master()).protect_rtp(&mut packet, 0, 20, number.into());
+        packet
+    }
+
+    fn stamped() -> Vec<u8> {
+        Stamp { sent_us: 1_000, frame: 1 }.payload()
+    }
+
+    #[test]
+    fn a_keyframe_is_seen_once_and_stamps_tell_the_delay() {
+        let now = Instant::now();
+        let (mut media, arrival, scratch) = (media(now, true), Arrival { now, at_us: 3_500 }, &mut Vec::new());
+        let keyframe = [0x67, 1, 2];
+        let seen = media.receive(&packet(108, 1, &keyframe), arrival, scratch);
+        assert_eq!(seen, Some(Seen { delay_us: None, first_keyframe: true }));
+        assert_eq!(media.receive(&packet(108, 2, &keyframe), arrival, scratch), None, "it is not opened any more");
+        let seen = media.receive(&packet(108, 3, &stamped()), arrival, scratch);
+        assert_eq!(seen, Some(Seen { delay_us: Some(2_500), first_keyframe: false }));
+        assert_eq!(media.receive(&packet(111, 7, &[0xf8; 90]), arrival, scratch), None);
+        assert_eq!((media.counts(MediaKind::Video).0.delivered, media.counts(MediaKind::Audio).0.delivered), (3, 1));
+    }
+
+    #[test]
+    fn a_lost_packet_is_asked_for_and_repaired_by_another_stream() {
+        let now = Instant::now();
+        let (mut media, arrival, scratch) = (media(now, true), Arrival { now, at_us: 2_000 }, &mut Vec::new());
+        for number in [1, 3] {
+            media.receive(&packet(108, number, &[0x67, 1]), arrival, scratch);
+        }
+        let (mut feedback, later) = (Vec::new(), now + Duration::from_millis(20));
+        media.feedback(later, &mut feedback, &mut Vec::new());
+        let nack = [0x81, 205, 0, 3, 0, 0, 0, 5, 0, 0, 0, 108, 0, 2, 0, 0];
+        assert!(feedback.windows(nack.len()).any(|window| window == nack), "{feedback:x?}");
+        let repair = [&[0, 2][..], &stamped()].concat();
+        let seen = media.receive(&packet(109, 900, &repair), arrival, scratch);
+        assert_eq!(seen.and_then(|seen| seen.delay_us), Some(1_000));
+        let (counts, pending) = media.counts(MediaKind::Video);
+        assert_eq!((counts.expected, counts.delivered, counts.repaired, pending), (3, 3, 1, 0));
+    }
+
+    #[test]
+    fn feedback_is_reports_each_second_and_requests_until_there_is_a_keyframe() {
+        let now = Instant::now();
+        let (mut media, scratch) = (media(now, false), &mut Vec::new());
+        media.receive(&packet(108, 1, &[0x41, 1]), Arrival { now, at_us: 0 }, scratch);
+        let kinds_after = |ms: u64, media: &mut Media| {
+            let mut out = Vec::new();
+            media.feedback(now + Duration::from_millis(ms), &mut out, &mut Vec::new());
+            let (mut kinds, mut rest) = (Vec::new(), &out[..]);
+            while !rest.is_empty() {
+                kinds.push((rest[1], rest[0] & 0x1f));
+                rest = &rest[4 * (usize::from(rest[3]) + 1)..];
+            }
+            kinds
+        };
+        // Receiver report, names, PLI, transport-wide feedback.
+        assert_eq!(kinds_after(0, &mut media), [(201, 1), (202, 1), (206, 1), (205, 15)]);
+        assert_eq!(kinds_after(100, &mut media), []);
+        assert_eq!(kinds_after(500, &mut media), [(206, 1)]);
+        media.receive(&packet(108, 2, &[0x67, 1]), Arrival { now, at_us: 0 }, scratch);
+        assert_eq!(kinds_after(1000, &mut media), [(201, 1), (202, 1), (205, 15)]);
+    }
+
+    #[test]
+    fn what_is_broken_or_foreign_is_not_counted() {
+        let now = Instant::now();
+        let (mut media, arrival, scratch) = (media(now, true), Arrival { now, at_us: 0 }, &mut Vec::new());
+        let whole = packet(108, 1, &[0x67, 1]);
+        for length in 0..20 {
+            assert_eq!(media.receive(&whole[..length], arrival, scratch), None, "{length}");
+        }
+        assert_eq!(media.receive(&packet(96, 1, &[1]), arrival, scratch), None);
+        assert_eq!(media.counts(MediaKind::Video).0, Counts::default());
+        let mut locked = Media::new(Negotiated::parse(ANSWER), 5, now, Duration::ZERO);
+        assert_eq!(locked.receive(&whole, arrival, scratch), None, "there are no keys yet");
+    }
+}

@@ -130,7 +130,7 @@ async fn broadcast(args: &LoadArgs) -> Result<Option<Broadcast>, LoadError> {
 async fn hosts(args: &LoadArgs, from: &Url) -> Result<Hosts, LoadError> {
     let reaching = local_address(from).await?;
     let range =
-        args.local.or(reaching.is_loopback().then_some(address::Range::LOOPBACK).filter(|_| reaching.is_ipv4()));
+        args.local.or_else(|| (reaching.is_loopback() && reaching.is_ipv4()).then_some(address::Range::LOOPBACK));
     Ok(match range {
         // Those who leave and those who come in their place need one each, for a moment.
         Some(range) if range.count() as usize > 2 * args.viewers + 2 => Hosts::Range(range),

@@ -110,7 +110,7 @@ impl Port {
             for (meta, contents) in metas.iter().take(count).zip(&slices) {
                 each(Run {
                     source: meta.addr,
-                    to: meta.dst_ip.unwrap_or(self.local.ip()),
+                    to: meta.dst_ip.unwrap_or_else(|| self.local.ip()),
                     at_us: meta.timestamp.map(super::stamp::micros),
                     contents: contents.get(..meta.len).unwrap_or_default(),
                     stride: meta.stride,

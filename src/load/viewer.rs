@@ -277,7 +277,7 @@ impl Viewer {
                     return turn;
                 }
                 Err(error) => {
-                    self.failed.get_or_insert(error.to_string());
+                    self.failed.get_or_insert_with(|| error.to_string());
                     return turn;
                 }
             }
