@@ -61,20 +61,20 @@ pub(crate) struct Opener {
 pub(crate) struct Media {
     negotiated: Negotiated,
     opener: Option<Opener>,
-    /// This side's SSRC, in feedback.
-    sender: u32,
     video: Stream,
     audio: Stream,
     repairs: RollOver,
     freezes: Freezes,
     has_keyframe: bool,
-    report_at: Instant,
     request_at: Instant,
     transport: Transport,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stream {
+    /// This side's SSRC, in feedback.
+    sender: u32,
+    report_at: Instant,
     ssrc: Option<u32>,
     sequence: Sequence,
     /// The last sender report: the middle of its NTP time, and when it came.
@@ -102,20 +102,26 @@ struct Header {
 }
 
 impl Media {
-    /// Prepares to count. `sender` is this side's SSRC; `stagger` is a share of a second, so that not all viewers report
+    /// Prepares to count. `sender` and the number after it are this side's SSRCs; `stagger` is a share of a second, so that not all viewers report
     /// at once.
     pub(crate) fn new(negotiated: Negotiated, sender: u32, now: Instant, stagger: Duration) -> Self {
-        let video = Stream { ssrc: negotiated.video_ssrc, ..Stream::default() };
+        let stream = |sender, ssrc| Stream {
+            sender,
+            report_at: now + stagger,
+            ssrc,
+            sequence: Sequence::default(),
+            reported: None,
+        };
+        let video = stream(sender, negotiated.video_ssrc);
+        let audio = stream(sender.wrapping_add(1), None);
         Self {
             negotiated,
             opener: None,
-            sender,
             video,
-            audio: Stream::default(),
+            audio,
             repairs: RollOver::default(),
             freezes: Freezes::default(),
             has_keyframe: false,
-            report_at: now + stagger,
             request_at: now,
             transport: Transport::default(),
         }
@@ -215,37 +221,40 @@ impl Media {
         }
     }
 
-    /// Appends the RTCP that is due, if any. `numbers` is scratch.
-    pub(crate) fn feedback(&mut self, now: Instant, out: &mut Vec<u8>, numbers: &mut Vec<u16>) {
-        if now >= self.report_at {
-            self.report_at = now + REPORT_EVERY;
-            self.report(now, out);
+    /// Appends the RTCP about one kind that is due, if any: a packet of its own, from an SSRC of its own, as browsers do
+    /// it. There are servers that take all feedback of one SSRC to be about the stream it spoke of first.
+    pub(crate) fn feedback(&mut self, kind: MediaKind, now: Instant, out: &mut Vec<u8>, numbers: &mut Vec<u16>) {
+        let (stream, may_ask) = match kind {
+            MediaKind::Video => (&mut self.video, self.negotiated.video_nack),
+            MediaKind::Audio => (&mut self.audio, self.negotiated.audio_nack),
+        };
+        let is_video = kind == MediaKind::Video;
+        if now >= stream.report_at
+            && let Some(block) = stream.block(now)
+        {
+            stream.report_at = now + REPORT_EVERY;
+            rtcp::receiver_report(out, stream.sender, &[block]);
+            if let Some(ssrc) = stream.ssrc.filter(|_| is_video && self.negotiated.remb) {
+                rtcp::remb(out, stream.sender, FITTING_BITS_PER_S, &[ssrc]);
+            }
         }
-        let ask_for = [(&mut self.video, self.negotiated.video_nack), (&mut self.audio, self.negotiated.audio_nack)];
-        for (stream, may_ask) in ask_for.into_iter().filter(|(stream, _)| stream.sequence.has_missing()) {
+        let Some(ssrc) = stream.ssrc else { return };
+        if stream.sequence.has_missing() {
             stream.sequence.give_up(now);
             numbers.clear();
             if may_ask {
                 stream.sequence.ask(now, numbers);
             }
-            if let Some(ssrc) = stream.ssrc.filter(|_| !numbers.is_empty()) {
-                rtcp::nack(out, self.sender, ssrc, numbers);
+            if !numbers.is_empty() {
+                rtcp::nack(out, stream.sender, ssrc, numbers);
             }
         }
-        if let Some(ssrc) = self.video.ssrc.filter(|_| !self.has_keyframe && now >= self.request_at) {
+        if is_video && !self.has_keyframe && now >= self.request_at {
             self.request_at = now + REQUEST_EVERY;
-            rtcp::pli(out, self.sender, ssrc);
+            rtcp::pli(out, stream.sender, ssrc);
         }
-        if let Some(ssrc) = self.video.ssrc.or(self.audio.ssrc) {
-            self.transport.feedback(self.sender, ssrc, now, out);
-        }
-    }
-
-    fn report(&mut self, now: Instant, out: &mut Vec<u8>) {
-        let blocks: Vec<_> = [&mut self.video, &mut self.audio].into_iter().filter_map(|s| s.block(now)).collect();
-        rtcp::receiver_report(out, self.sender, &blocks);
-        if let Some(ssrc) = self.video.ssrc.filter(|_| self.negotiated.remb) {
-            rtcp::remb(out, self.sender, FITTING_BITS_PER_S, &[ssrc]);
+        if is_video {
+            self.transport.feedback(stream.sender, ssrc, now, out);
         }
     }
 
@@ -415,7 +424,7 @@ mod tests {
             media.receive(&packet(108, number, &[0x67, 1]), arrival, scratch);
         }
         let (mut feedback, later) = (Vec::new(), now + Duration::from_millis(20));
-        media.feedback(later, &mut feedback, &mut Vec::new());
+        media.feedback(MediaKind::Video, later, &mut feedback, &mut Vec::new());
         let nack = [0x81, 205, 0, 3, 0, 0, 0, 5, 0, 0, 0, 108, 0, 2, 0, 0];
         assert!(feedback.windows(nack.len()).any(|window| window == nack), "{feedback:x?}");
         let repair = [&[0, 2][..], &stamped()].concat();
@@ -432,7 +441,7 @@ mod tests {
         media.receive(&packet(108, 1, &[0x41, 1]), Arrival { now, at_us: 0 }, scratch);
         let kinds_after = |ms: u64, media: &mut Media| {
             let mut out = Vec::new();
-            media.feedback(now + Duration::from_millis(ms), &mut out, &mut Vec::new());
+            media.feedback(MediaKind::Video, now + Duration::from_millis(ms), &mut out, &mut Vec::new());
             let (mut kinds, mut rest) = (Vec::new(), &out[..]);
             while !rest.is_empty() {
                 kinds.push((rest[1], rest[0] & 0x1f));

@@ -151,8 +151,8 @@ impl Viewer {
         rtc.sdp_api().accept_answer(pending, answer).map_err(|error| unusable(error.to_string()))?;
         let now = Instant::now();
         let stagger = Duration::from_millis((seat.slot as u64 * 37) % 1000);
-        // Any number will do: we have the session to ourselves.
-        let sender = 0x6c6f_0000 ^ seat.slot as u32;
+        // Any numbers will do: we have the session to ourselves.
+        let sender = 0x6c00_0000 + 2 * seat.slot as u32;
         Ok(Self {
             media: Media::new(negotiated, sender, now, stagger),
             rtc,
@@ -252,16 +252,21 @@ impl Viewer {
         if self.connected_at.is_none() && self.since_post(now) >= CONNECT_TIMEOUT {
             self.failed.get_or_insert_with(|| "no connection over UDP within 15 s".into());
         }
-        if let (Some(protector), Some(server)) = (&self.protector, self.server) {
-            scratch.clear();
-            self.media.feedback(now, scratch, numbers);
-            if !scratch.is_empty() {
-                protector.protect_rtcp(scratch, 0, self.rtcp_index);
-                self.rtcp_index += 1;
-                self.seat.port.send(self.seat.local.ip(), server, scratch);
-            }
+        for kind in [OurKind::Video, OurKind::Audio] {
+            self.send_feedback(kind, now, scratch, numbers);
         }
         turn
+    }
+
+    fn send_feedback(&mut self, kind: OurKind, now: Instant, scratch: &mut Vec<u8>, numbers: &mut Vec<u16>) {
+        let (Some(protector), Some(server)) = (&self.protector, self.server) else { return };
+        scratch.clear();
+        self.media.feedback(kind, now, scratch, numbers);
+        if !scratch.is_empty() {
+            protector.protect_rtcp(scratch, 0, self.rtcp_index);
+            self.rtcp_index += 1;
+            self.seat.port.send(self.seat.local.ip(), server, scratch);
+        }
     }
 
     /// Every mutation of the `Rtc` is followed by this: it empties the outputs.
