@@ -7,17 +7,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use onair_media::MediaKind;
 use tokio::task::{AbortHandle, spawn_local};
 use url::Url;
 
 use super::address::Range;
-use super::histogram::Histogram;
-use super::media::{Arrival, Seen};
+use super::loss::Loss;
+use super::media::Arrival;
 use super::port::{Port, Run};
-use super::sequence::Counts;
 use super::stamp::wallclock_us;
-use super::viewer::{Seat, Turn, Viewer, canonical, is_media};
+use super::totals::{Moment, Tally, Totals};
+use super::viewer::{Seat, Viewer, canonical, is_media};
 
 /// How many viewers share a socket: its buffer in the kernel must take a keyframe of each.
 const VIEWERS_PER_PORT: usize = 128;
@@ -65,72 +64,6 @@ pub(crate) struct Audience {
     pub(crate) totals: Totals,
     scratch: Vec<u8>,
     numbers: Vec<u16>,
-}
-
-/// What became of all viewers.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    /// From the POST to the end of the DTLS handshake, in microseconds.
-    pub(crate) join_us: Histogram,
-    /// From the POST to the first packet of the first keyframe.
-    pub(crate) first_frame_us: Histogram,
-    /// Of connectivity checks.
-    pub(crate) rtt_us: Histogram,
-    /// From the publisher's stamp to this machine's kernel.
-    pub(crate) delay_us: Histogram,
-    /// From this machine's kernel to this program.
-    pub(crate) lag_us: Histogram,
-    /// Viewers that connected.
-    pub(crate) joined: u64,
-    /// Viewers that did not.
-    pub(crate) failed: u64,
-    /// Viewers that connected and were then disconnected.
-    pub(crate) ended: u64,
-    /// Why the first failed or was disconnected.
-    pub(crate) first_failure: Option<String>,
-    /// Viewers that left as they were told.
-    pub(crate) left: u64,
-    /// What viewers had counted who are not there any more.
-    departed: Tally,
-}
-
-/// Adds up what viewers count.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tally {
-    /// Pictures.
-    pub(crate) video: Counts,
-    /// Sound.
-    pub(crate) audio: Counts,
-    /// Packets that are still waited for, of both.
-    pub(crate) pending: u64,
-    /// How often pictures stood still, how long in all, and at how many viewers.
-    pub(crate) freezes: (u64, Duration, u64),
-}
-
-impl Tally {
-    fn add(&mut self, viewer: &Viewer, now: Instant) {
-        let (video, audio) = (viewer.media.counts(MediaKind::Video), viewer.media.counts(MediaKind::Audio));
-        self.video += video.0;
-        self.audio += audio.0;
-        self.pending += video.1 + audio.1;
-        let (freezes, frozen) = viewer.media.freezes(now);
-        self.freezes.0 += freezes;
-        self.freezes.1 += frozen;
-        self.freezes.2 += u64::from(freezes > 0);
-    }
-}
-
-/// What viewers count, at one moment.
-#[derive(Debug, Default)]
-pub(crate) struct Moment {
-    /// Of all viewers, those included who have left.
-    pub(crate) tally: Tally,
-    /// Packets a second of each viewer that is there.
-    pub(crate) rates: Vec<f64>,
-    /// Viewers that are there and connected.
-    pub(crate) present: u64,
-    /// Those of them that have seen no keyframe.
-    pub(crate) without_keyframe: u64,
 }
 
 impl Audience {
@@ -333,37 +266,6 @@ impl Audience {
     }
 }
 
-impl Totals {
-    fn saw(&mut self, seen: Seen, since_post: Duration) {
-        if seen.first_keyframe {
-            self.first_frame_us.add(super::stamp::micros(since_post));
-        }
-        if let Some(delay_us) = seen.delay_us {
-            self.delay_us.add(delay_us);
-        }
-    }
-
-    fn turned(&mut self, turn: Turn) {
-        match turn {
-            Turn::Connected(after) => {
-                self.joined += 1;
-                self.join_us.add(super::stamp::micros(after));
-            }
-            Turn::RoundTrip(after) => self.rtt_us.add(super::stamp::micros(after)),
-        }
-    }
-
-    /// Counts a viewer that failed, and remembers why when it is the first.
-    pub(crate) fn lost(&mut self, why: &str, was_connected: bool) {
-        if was_connected {
-            self.ended += 1;
-        } else {
-            self.failed += 1;
-        }
-        self.first_failure.get_or_insert_with(|| why.into());
-    }
-}
-
 async fn read(audience: Shared, port: Rc<Port>, single: Option<usize>) {
     loop {
         port.readable().await;
@@ -392,45 +294,5 @@ async fn tick(audience: Shared) {
         }
         let anybody_connects = audience.borrow_mut().tick_connecting(now);
         tokio::time::sleep(if anybody_connects { CONNECTING_TICK } else { TICK }).await;
-    }
-}
-
-/// Loses packets at random, but the same ones in each run.
-#[derive(Debug)]
-struct Loss {
-    /// Out of 2^32.
-    share: u64,
-    state: u64,
-}
-
-impl Loss {
-    fn percent(percent: f64) -> Self {
-        Self { share: (percent / 100.0 * 4_294_967_296.0) as u64, state: 0x9e37_79b9_7f4a_7c15 }
-    }
-
-    /// Decides about a datagram. RTCP is spared.
-    fn takes(&mut self, datagram: &[u8]) -> bool {
-        if self.share == 0 || matches!(datagram.get(1), Some(192..=223)) {
-            return false;
-        }
-        // xorshift64 (Marsaglia 2003).
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        self.state >> 32 < self.share
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_much_is_lost_as_was_asked_for() {
-        let mut loss = Loss::percent(5.0);
-        let taken = (0..100_000).filter(|_| loss.takes(&[0x80, 108])).count();
-        assert!((4800..5200).contains(&taken), "{taken}");
-        assert!(!Loss::percent(100.0).takes(&[0x80, 200]), "RTCP is spared");
-        assert!(Loss::percent(100.0).takes(&[0x80, 108]) && !Loss::percent(0.0).takes(&[0x80, 108]));
     }
 }

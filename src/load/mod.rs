@@ -10,6 +10,7 @@ mod frames;
 mod freeze;
 mod histogram;
 mod join;
+mod loss;
 mod media;
 mod port;
 mod procfs;
@@ -18,6 +19,7 @@ mod report;
 mod rtcp;
 mod sequence;
 mod stamp;
+mod totals;
 mod viewer;
 
 use std::io;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::LoadArgs;
-use super::audience::{Moment, Totals};
 use super::histogram::Histogram;
 use super::procfs::Usage;
 use super::sequence::Counts;
+use super::totals::{Moment, Totals};
 
 /// The version of the JSON: keys may be added without a new one.
 const SCHEMA: u32 = 1;
