@@ -102,7 +102,7 @@ pub(crate) struct Viewer {
     rtc: Rtc,
     keys: KeySlot,
     seat: Seat,
-    /// The server's address, once it has sent something valid.
+    /// The server's address, once ICE has found it.
     server: Option<SocketAddr>,
     protector: Option<Protector>,
     /// Counts the RTCP packets sent.
@@ -233,12 +233,8 @@ impl Viewer {
     pub(crate) fn receive_other(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) -> Option<Turn> {
         let round_trip = self.round_trip(datagram, now);
         let contents = Receive::new(Protocol::Udp, source, self.seat.local, datagram).ok()?;
-        let input = Input::Receive(now, contents);
-        if !self.rtc.accepts(&input) {
-            return None;
-        }
-        self.server = Some(source);
-        let handled = self.rtc.handle_input(input);
+        // Whatever comes here is the server's, be it from another of its addresses: that of a socket bound to all of them.
+        let handled = self.rtc.handle_input(Input::Receive(now, contents));
         self.drain(handled, now).or(round_trip)
     }
 
@@ -300,6 +296,10 @@ impl Viewer {
                 Output::Transmit(transmit) if matches!(transmit.contents.first(), Some(128..=191)) => {}
                 Output::Transmit(transmit) => {
                     self.note_check(&transmit.contents, now);
+                    // DTLS goes where ICE has found the server, and so does our RTCP.
+                    if matches!(transmit.contents.first(), Some(20..=63)) {
+                        self.server = Some(transmit.destination);
+                    }
                     self.seat.port.send(self.seat.local.ip(), transmit.destination, &transmit.contents);
                 }
                 Output::Event(Event::Connected) => *turn = self.connected(now).or(*turn),
