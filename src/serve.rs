@@ -3,13 +3,18 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use actix_web::web::Data;
 use onair_actors::core::session::Identity;
+use onair_actors::core::wall_clock::WallClock;
+use onair_actors::directory::Directory;
+use onair_actors::limits::{LimitSettings, Limits};
+use onair_actors::load::Gauge;
+use onair_actors::media_socket::MediaSocket;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
-use onair_actors::shared::{HlsSettings, Limits, RecordSettings, Shared};
+use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
@@ -32,8 +37,8 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Where the actors run.
 struct Arbiters {
-    /// Packets: the port, sessions, rooms, relays.
-    media: Arbiter,
+    /// Packets: sockets on the media port, sessions, rooms, relays. At least one.
+    workers: Vec<Arbiter>,
     /// Frames and objects: packagers, recorders, the uploader.
     packaging: Arbiter,
 }
@@ -46,30 +51,32 @@ pub(crate) fn run(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<d
 async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn Error>> {
     let tls = config.http.tls.as_ref().map(tls::load).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let Sockets { http, media, candidates } = Sockets::bind(&config)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let Sockets { http, media, candidates } = Sockets::bind(&config, config.media.workers_of(cores))?;
     let address = http.local_addr()?;
     let store = Arc::new(open_store(&config)?);
     let spool = Arc::new(Spool::open(config.storage.spool.clone()).await?);
-    let arbiters = Arbiters { media: Arbiter::new(), packaging: Arbiter::new() };
+    let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
 
     let (uploads_to, uploads_from) = (Arc::clone(&store), Arc::clone(&spool));
     let uploader =
         Uploader::start_in_arbiter(&arbiters.packaging.handle(), |_| Uploader::new(uploads_to, uploads_from));
-    let port = Arc::clone(&media);
-    let udp = Udp::start_in_arbiter(&arbiters.media.handle(), |_| Udp::new(port));
+    let directory = Arc::new(Directory::default());
+    let gauges: Vec<Arc<Gauge>> = media.iter().map(|_| Arc::default()).collect();
     let shared = Arc::new(Shared {
-        identity: Arc::new(Identity::new(candidates)?),
-        socket: media,
-        udp,
+        identity: Arc::new(Identity::new(candidates, WallClock::new(Instant::now(), SystemTime::now()))?),
+        workers: start_workers(&arbiters.workers, media, &directory, &gauges),
+        directory,
         packaging: arbiters.packaging.handle(),
         uploader,
         store: Arc::clone(&store),
         spool,
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
-        limits: Limits::new(MAX_ROOMS, config.media.max_sessions as usize),
+        gather_for: config.media.batch,
+        limits: Limits::new(limit_settings(&config), gauges),
     });
-    let rooms = RoomManager::start_in_arbiter(&arbiters.media.handle(), |_| RoomManager::new(shared));
+    let rooms = RoomManager::start_in_arbiter(&arbiters.workers[0].handle(), |_| RoomManager::new(shared));
 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
@@ -78,8 +85,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
         cors: cors(&config),
     });
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let server = server::serve(http, tls, workers, state)?;
+    let server = server::serve(http, tls, cores, state)?;
     let handle = server.handle();
     let serving = actix_rt::spawn(server);
     let url = Url::parse(&format!("{scheme}://{address}/"))?;
@@ -91,9 +97,36 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     end_broadcasts(&rooms).await;
     handle.stop(true).await;
     serving.await??;
-    arbiters.media.stop();
-    arbiters.packaging.stop();
+    for arbiter in arbiters.workers.iter().chain([&arbiters.packaging]) {
+        arbiter.stop();
+    }
     Ok(())
+}
+
+/// Has each worker read its socket.
+fn start_workers(
+    arbiters: &[Arbiter],
+    sockets: Vec<Arc<MediaSocket>>,
+    directory: &Arc<Directory>,
+    gauges: &[Arc<Gauge>],
+) -> Vec<Worker> {
+    let start = |(index, (arbiter, socket)): (usize, (&Arbiter, Arc<MediaSocket>))| {
+        let (arbiter, port, directory) = (arbiter.handle(), Arc::clone(&socket), Arc::clone(directory));
+        let gauge = Arc::clone(&gauges[index]);
+        let udp = Udp::start_in_arbiter(&arbiter, move |_| Udp::new(index, port, directory, gauge));
+        Worker { arbiter, socket, udp }
+    };
+    arbiters.iter().zip(sockets).enumerate().map(start).collect()
+}
+
+fn limit_settings(config: &Config) -> LimitSettings {
+    LimitSettings {
+        max_rooms: MAX_ROOMS,
+        max_sessions: config.media.max_sessions as usize,
+        max_viewers_per_room: (config.media.max_viewers_per_room > 0)
+            .then_some(config.media.max_viewers_per_room as usize),
+        max_load_percent: config.media.max_load_percent,
+    }
 }
 
 /// Opens the store of the configuration.

@@ -16,8 +16,8 @@ const PORT_TRIES: usize = 16;
 pub(crate) struct Sockets {
     /// For HTTP.
     pub(crate) http: TcpListener,
-    /// For media.
-    pub(crate) media: Arc<MediaSocket>,
+    /// For media: one for each worker, at least one, all on the same port.
+    pub(crate) media: Vec<Arc<MediaSocket>>,
     /// The addresses of the media port as clients see it.
     pub(crate) candidates: Vec<SocketAddr>,
 }
@@ -40,13 +40,13 @@ pub(crate) enum SocketError {
 }
 
 impl Sockets {
-    /// Binds both. With port 0 both get the same port of the system's choice.
+    /// Binds both, and media once for each of `workers`. With port 0 both get the same port of the system's choice.
     ///
     /// # Errors
     /// [`SocketError`], which names the key to change.
-    pub(crate) fn bind(config: &Config) -> Result<Self, SocketError> {
-        let (http, media) = bind_both(config.http.listen, config.media.listen)?;
-        let bound = media.local_addr().map_err(|error| SocketError::Media(config.media.listen, error))?;
+    pub(crate) fn bind(config: &Config, workers: usize) -> Result<Self, SocketError> {
+        let (http, media) = bind_both(config.http.listen, config.media.listen, workers)?;
+        let bound = media[0].local_addr().map_err(|error| SocketError::Media(config.media.listen, error))?;
         let candidates = match config.media.advertise.as_slice() {
             [] => local_candidates(bound),
             hosts => resolve(hosts, bound.port())?,
@@ -58,14 +58,18 @@ impl Sockets {
     }
 }
 
-fn bind_both(http: SocketAddr, media: SocketAddr) -> Result<(TcpListener, Arc<MediaSocket>), SocketError> {
+fn bind_both(
+    http: SocketAddr,
+    media: SocketAddr,
+    workers: usize,
+) -> Result<(TcpListener, Vec<Arc<MediaSocket>>), SocketError> {
     let follows = media.port() == 0 && http.port() == 0;
     for last in (0..PORT_TRIES).rev() {
         let listener = TcpListener::bind(http).map_err(|error| SocketError::Http(http, error))?;
         let bound = listener.local_addr().map_err(|error| SocketError::Http(http, error))?;
         let media = if follows { SocketAddr::new(media.ip(), bound.port()) } else { media };
-        match MediaSocket::bind(media) {
-            Ok(socket) => return Ok((listener, socket)),
+        match MediaSocket::bind_workers(media, workers) {
+            Ok(sockets) => return Ok((listener, sockets)),
             Err(error) if follows && last > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(SocketError::Media(media, error)),
         }
@@ -123,16 +127,19 @@ mod tests {
     #[test]
     fn port_zero_is_the_same_port_for_both() {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let (http, media) = bind_both(any, any).unwrap();
-        assert_eq!(http.local_addr().unwrap().port(), media.local_addr().unwrap().port());
-        assert_eq!(local_candidates(media.local_addr().unwrap()), [media.local_addr().unwrap()]);
+        let (http, media) = bind_both(any, any, 2).unwrap();
+        for socket in media {
+            let address = socket.local_addr().unwrap();
+            assert_eq!(http.local_addr().unwrap().port(), address.port());
+            assert_eq!(local_candidates(address), [address]);
+        }
     }
 
     #[test]
     fn a_taken_port_names_its_key() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let Err(error) = bind_both(address, address) else { panic!("the port is taken") };
+        let Err(error) = bind_both(address, address, 1) else { panic!("the port is taken") };
         assert!(error.to_string().contains("http.listen"));
     }
 

@@ -4,9 +4,13 @@
 //! bounded mailboxes, control by `send`, signals that may be lost by `do_send`.
 
 pub mod core;
+pub mod directory;
+pub mod limits;
+pub mod load;
 pub mod media_socket;
 pub mod observe;
 pub mod packager;
+pub mod patch;
 pub mod peer;
 pub mod recorder;
 pub mod relay;

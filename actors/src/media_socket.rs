@@ -1,4 +1,4 @@
-//! The media port's socket: takes many datagrams in one call, and sends several in one where the kernel can (GRO, GSO).
+//! A worker's socket on the media port: takes many datagrams in one call, and sends several in one where the kernel can (GRO, GSO).
 
 use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
@@ -12,6 +12,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use serde::Serialize;
 use tokio::io::Interest;
 
+use crate::core::egress::SendBuffer;
 use crate::core::runs::run_length;
 use crate::udp::{Datagram, Datagrams};
 
@@ -26,7 +27,16 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The sending half of the media port, shared by all peers. Never blocks.
+/// Tells how a socket has its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// Alone.
+    Whole,
+    /// With the sockets of other workers (`SO_REUSEPORT`).
+    Shared,
+}
+
+/// The sending half of a worker's socket, shared by its peers. Never blocks.
 #[derive(Debug)]
 pub struct MediaSocket {
     socket: UdpSocket,
@@ -35,6 +45,7 @@ pub struct MediaSocket {
     sent: AtomicU64,
     sent_bytes: AtomicU64,
     calls: AtomicU64,
+    blocked: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -45,7 +56,9 @@ pub(crate) struct SendCounts {
     sent_bytes: u64,
     /// Send calls; several datagrams may go in one.
     send_calls: u64,
-    /// Datagrams that the kernel would not take.
+    /// Datagrams for which the kernel had no room (`EAGAIN`): the network card or the receiver does not keep up.
+    blocked: u64,
+    /// Datagrams that the kernel would not take for another reason.
     refused: u64,
 }
 
@@ -55,7 +68,29 @@ impl MediaSocket {
     /// # Errors
     /// Those of the operating system, such as an address in use.
     pub fn bind(address: SocketAddr) -> io::Result<Arc<Self>> {
+        Self::bind_socket(address, Port::Whole)
+    }
+
+    /// Binds one socket for each worker, at least one, all to the same port: the kernel gives what comes from one
+    /// address to one of them, always the same.
+    ///
+    /// # Errors
+    /// Those of the operating system, such as an address in use.
+    pub fn bind_workers(address: SocketAddr, workers: usize) -> io::Result<Vec<Arc<Self>>> {
+        if workers <= 1 {
+            return Ok(vec![Self::bind(address)?]);
+        }
+        // A shared port is shared with every process of this user that wants to. So it must be nobody's first, even
+        // where the system chose it: that a second server cannot have our port must remain an error.
+        let address = Self::bind(address)?.local_addr()?;
+        (0..workers).map(|_| Self::bind_socket(address, Port::Shared)).collect()
+    }
+
+    fn bind_socket(address: SocketAddr, port: Port) -> io::Result<Arc<Self>> {
         let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
+        if port == Port::Shared {
+            socket.set_reuse_port(true)?;
+        }
         // The kernel caps these silently; smaller buffers work, they only drop earlier.
         let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
         let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
@@ -63,8 +98,8 @@ impl MediaSocket {
         let socket: UdpSocket = socket.into();
         // Makes the socket non-blocking, too.
         let io = UdpSocketState::new((&socket).into())?;
-        let (sent, sent_bytes, calls, refused) = Default::default();
-        Ok(Arc::new(Self { socket, io, is_ipv6: address.is_ipv6(), sent, sent_bytes, calls, refused }))
+        let (sent, sent_bytes, calls, blocked, refused) = Default::default();
+        Ok(Arc::new(Self { socket, io, is_ipv6: address.is_ipv6(), sent, sent_bytes, calls, blocked, refused }))
     }
 
     /// Returns the bound address, with the real port where 0 was asked for.
@@ -79,7 +114,8 @@ impl MediaSocket {
     pub fn send(&self, datagrams: &[Datagram]) {
         let mut rest = datagrams;
         while let Some((to, first)) = rest.first() {
-            let (run, behind) = rest.split_at(run_length(rest, self.io.max_gso_segments()));
+            let sizes = rest.iter().take_while(|(other, _)| other == to).map(|(_, datagram)| datagram.len());
+            let (run, behind) = rest.split_at(run_length(sizes, self.io.max_gso_segments()));
             match run {
                 [_] => self.send_run(*to, first, None, 1),
                 _ => SCRATCH.with_borrow_mut(|scratch| {
@@ -92,6 +128,14 @@ impl MediaSocket {
         }
     }
 
+    /// Sends what was put together for one destination, likewise.
+    pub fn send_buffer(&self, to: SocketAddr, buffer: &SendBuffer) {
+        for run in buffer.runs(self.io.max_gso_segments()) {
+            let segment_size = (run.count > 1).then_some(run.segment_size);
+            self.send_run(to, &buffer.bytes()[run.bytes], segment_size, run.count as u64);
+        }
+    }
+
     fn send_run(&self, to: SocketAddr, contents: &[u8], segment_size: Option<usize>, count: u64) {
         let destination = self.reachable(to);
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
@@ -101,8 +145,10 @@ impl MediaSocket {
                 self.sent.fetch_add(count, Relaxed);
                 self.sent_bytes.fetch_add(contents.len() as u64, Relaxed);
             }
-            Err(_) => {
-                self.refused.fetch_add(count, Relaxed);
+            Err(error) => {
+                let is_full = matches!(error.kind(), io::ErrorKind::WouldBlock);
+                let counter = if is_full { &self.blocked } else { &self.refused };
+                counter.fetch_add(count, Relaxed);
             }
         }
     }
@@ -121,6 +167,7 @@ impl MediaSocket {
             sent: self.sent.load(Relaxed),
             sent_bytes: self.sent_bytes.load(Relaxed),
             send_calls: self.calls.load(Relaxed),
+            blocked: self.blocked.load(Relaxed),
             refused: self.refused.load(Relaxed),
         }
     }
@@ -196,6 +243,19 @@ mod tests {
         let counts = sender.counts();
         assert_eq!((counts.sent, counts.refused), (9, 0));
         assert!(counts.send_calls <= 9, "{counts:?}");
+    }
+
+    #[test]
+    fn workers_share_a_port_that_nobody_else_gets() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let sockets = MediaSocket::bind_workers(loopback, 3).unwrap();
+        let port = sockets[0].local_addr().unwrap();
+        assert_eq!(sockets.len(), 3);
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == port));
+        for workers in [1, 2] {
+            let taken = MediaSocket::bind_workers(port, workers).unwrap_err();
+            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        }
     }
 
     #[tokio::test]

@@ -8,60 +8,22 @@ use onair_media::{PacketBatch, RtpPacket, SourceId};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use crate::core::offer::{IceFragment, OfferError, Role};
+use crate::core::egress::EgressOrder;
+use crate::core::offer::Role;
 use crate::core::session::{EndReason, Output, Session, SessionState};
+use crate::directory::{Registration, Route};
+use crate::limits::Seat;
 use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
-use crate::relay::{Attach, Detach, Relay};
+use crate::patch::{Patch, PatchError, Patched};
+use crate::relay::{ForViewer, Relay};
 use crate::room::{Media, PeerEnded, RequestKeyframe, Room};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId};
-use crate::shared::Seat;
-use crate::udp::{Confirm, Datagram, Datagrams, Register, Udp, Unregister};
+use crate::udp::{Datagram, Datagrams};
 
 /// How many messages may wait here: batches of media or datagrams, each of up to 64.
 const MAILBOX_MESSAGES: usize = 64;
-
-/// Trickles candidates or restarts ICE. Returns the answer, or why not. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Patched, PatchError>")]
-pub struct Patch {
-    /// The body, parsed.
-    pub fragment: IceFragment,
-    /// The `If-Match` header.
-    pub if_match: Option<String>,
-}
-
-/// The answer to a [`Patch`].
-#[derive(Debug)]
-pub enum Patched {
-    /// Candidates were taken in.
-    Trickled,
-    /// ICE restarted: the fragment of our side and the new tag.
-    Restarted {
-        /// `application/trickle-ice-sdpfrag`.
-        fragment: String,
-        /// Names the new ICE generation.
-        etag: ETag,
-    },
-}
-
-/// Says why a [`Patch`] was refused; the session goes on.
-#[derive(Debug, thiserror::Error)]
-pub enum PatchError {
-    /// No `If-Match` (RFC 6585 §3).
-    #[error("If-Match is missing")]
-    TagMissing,
-    /// `If-Match` names another ICE generation.
-    #[error("If-Match names another ICE generation")]
-    TagMismatch {
-        /// The tag of the present one.
-        current: ETag,
-    },
-    /// The fragment was refused.
-    #[error(transparent)]
-    Offer(#[from] OfferError),
-}
 
 /// Ends the session. *Reliable.*
 #[derive(Debug, Message)]
@@ -73,7 +35,7 @@ pub struct Close(pub EndReason);
 pub enum Duty {
     /// Sends packets to the room, under this source number.
     Publish(SourceId),
-    /// Shows the relay's packets to a viewer.
+    /// Speaks to the relay on behalf of a viewer, who gets the room's packets from it.
     View(Addr<Relay>),
 }
 
@@ -82,10 +44,23 @@ pub enum Duty {
 pub struct Place {
     /// Its room.
     pub room: Addr<Room>,
-    /// The media port's receiving half.
-    pub udp: Addr<Udp>,
-    /// The media port's sending half.
+    /// Its worker.
+    pub worker: usize,
+    /// The sending half of its worker's socket.
     pub socket: Arc<MediaSocket>,
+}
+
+/// A session that was accepted, and what moves with it from the room, where it waits, to its peer.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its id.
+    pub id: SessionId,
+    /// The session itself.
+    pub session: Session,
+    /// Names its ICE generation.
+    pub etag: ETag,
+    /// Keeps it known to the workers.
+    pub registration: Registration,
     /// Keeps the room alive.
     pub lease: Lease,
     /// Counts the session.
@@ -100,6 +75,9 @@ pub struct Peer {
     duty: Duty,
     place: Place,
     etag: ETag,
+    registration: Registration,
+    /// Keep the room alive, and count the session.
+    _held: (Lease, Seat),
     timer: Option<(Instant, SpawnHandle)>,
     /// Datagrams that go out together.
     outgoing: Vec<Datagram>,
@@ -111,23 +89,29 @@ pub struct Peer {
     reason: EndReason,
 }
 
+/// Shows a session to people.
 #[derive(Debug, Serialize)]
-struct PeerState<'a> {
-    session: SessionId,
+pub(crate) struct PeerState<'a> {
+    pub(crate) session: SessionId,
+    /// Which worker runs it; none while it waits for the first connectivity check.
+    pub(crate) worker: Option<usize>,
     #[serde(flatten)]
-    state: &'a SessionState,
-    dropped_packets: u64,
+    pub(crate) state: &'a SessionState,
+    pub(crate) dropped_packets: u64,
 }
 
 impl Peer {
-    /// Creates the shell of a session that was just accepted.
-    pub fn new(id: SessionId, session: Session, duty: Duty, place: Place, etag: ETag) -> Self {
+    /// Creates the shell of a session whose first connectivity check came.
+    pub fn new(accepted: Accepted, duty: Duty, place: Place) -> Self {
+        let Accepted { id, session, etag, registration, lease, seat } = accepted;
         Self {
             id,
             session,
             duty,
             place,
             etag,
+            registration,
+            _held: (lease, seat),
             timer: None,
             outgoing: Vec::new(),
             dropped_packets: 0,
@@ -145,10 +129,11 @@ impl Peer {
                 Output::Packet(packet) => packets.push(packet),
                 // What the network can cause without end goes through bounded mailboxes; it will be said again.
                 Output::KeyframeWanted => drop(self.place.room.try_send(RequestKeyframe)),
-                Output::AddressConfirmed(address) => {
-                    drop(self.place.udp.try_send(Confirm { address, session: self.id }));
+                Output::AddressConfirmed(address) => self.registration.confirm(address),
+                Output::Egress(order) => self.tell_relay(order),
+                Output::Connected => {
+                    info!(session = %self.id.short(), role = ?self.session.state().role, "peer connected");
                 }
-                Output::Connected => self.connected(ctx),
                 Output::Ended(reason) => self.ended(reason, ctx),
             }
         }
@@ -173,10 +158,15 @@ impl Peer {
         self.is_room_behind = refused;
     }
 
-    fn connected(&self, ctx: &Context<Self>) {
-        info!(session = %self.id.short(), role = ?self.session.state().role, "peer connected");
-        if let Duty::View(relay) = &self.duty {
-            relay.do_send(Attach { session: self.id, to: ctx.address().recipient() });
+    /// What the network can cause without end goes through the bounded mailbox; it will be said again.
+    fn tell_relay(&self, order: EgressOrder) {
+        let Duty::View(relay) = &self.duty else { return };
+        let is_asked_again = matches!(order, EgressOrder::Resend(_));
+        let message = ForViewer { session: self.id, order };
+        if is_asked_again {
+            drop(relay.try_send(message));
+        } else {
+            relay.do_send(message);
         }
     }
 
@@ -210,12 +200,12 @@ impl Peer {
 }
 
 impl Drop for Peer {
-    /// Lets go of every place that knows the session, so that not even a defect leaves it occupied.
+    /// Lets go of every place that knows the session, so that not even a defect leaves it occupied. The registration
+    /// does so by itself.
     fn drop(&mut self) {
         if let Duty::View(relay) = &self.duty {
-            relay.do_send(Detach(self.id));
+            relay.do_send(ForViewer { session: self.id, order: EgressOrder::Detach });
         }
-        self.place.udp.do_send(Unregister(self.id));
         self.place.room.do_send(PeerEnded { session: self.id, reason: self.reason });
     }
 }
@@ -225,6 +215,8 @@ impl Actor for Peer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
+        let peer = ctx.address().recipient();
+        self.registration.reroute(Route::Running { peer, worker: self.place.worker });
         self.settle(ctx);
     }
 }
@@ -236,15 +228,6 @@ impl Handler<Datagrams> for Peer {
         for (source, datagram) in &batch.datagrams {
             self.session.receive(batch.received_at, *source, datagram);
         }
-        self.settle(ctx);
-    }
-}
-
-impl Handler<Media> for Peer {
-    type Result = ();
-
-    fn handle(&mut self, media: Media, ctx: &mut Self::Context) {
-        self.session.forward(&media.batch, media.after_gap, Instant::now());
         self.settle(ctx);
     }
 }
@@ -262,22 +245,9 @@ impl Handler<Patch> for Peer {
     type Result = Result<Patched, PatchError>;
 
     fn handle(&mut self, patch: Patch, ctx: &mut Self::Context) -> Self::Result {
-        let if_match = patch.if_match.ok_or(PatchError::TagMissing)?;
-        if !self.etag.is_matched_by(&if_match) {
-            return Err(PatchError::TagMismatch { current: self.etag.clone() });
-        }
-        let restarted = self.session.patch(patch.fragment, Instant::now())?;
-        let patched = match restarted {
-            None => Patched::Trickled,
-            Some(fragment) => {
-                self.etag = ETag::random();
-                let (ufrag, peer) = (self.session.local_ufrag(), ctx.address().recipient());
-                self.place.udp.do_send(Register { ufrag, session: self.id, peer });
-                Patched::Restarted { fragment, etag: self.etag.clone() }
-            }
-        };
+        let patched = patch.apply(&mut self.session, &mut self.etag, &self.registration, Instant::now());
         self.settle(ctx);
-        Ok(patched)
+        patched
     }
 }
 
@@ -299,6 +269,7 @@ impl Handler<Observe> for Peer {
             (state.role, &self.duty),
             (Role::Publisher, Duty::Publish(_)) | (Role::Viewer, Duty::View(_))
         ));
-        MessageResult(observed(&PeerState { session: self.id, state, dropped_packets: self.dropped_packets }))
+        let (session, worker, dropped_packets) = (self.id, Some(self.place.worker), self.dropped_packets);
+        MessageResult(observed(&PeerState { session, worker, state, dropped_packets }))
     }
 }

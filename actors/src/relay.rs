@@ -1,52 +1,136 @@
 //! Fans a room's packets out to the viewers of one worker.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use actix::prelude::*;
+use onair_media::PacketBatch;
 use serde::Serialize;
 
-use crate::core::fanout::{Delivery, Fanout};
+use crate::core::egress::{EgressCounts, EgressGroup, EgressOrder, SendBuffer};
+use crate::core::fanout::Delivery;
+use crate::core::gather::Gather;
+use crate::core::wall_clock::WallClock;
+use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
 use crate::room::{Media, RequestKeyframe, Stop};
 use crate::session_id::SessionId;
 
-/// How many batches may wait here: a batch is what left the publisher's socket together, so this is well over a second.
-const MAILBOX_BATCHES: usize = 256;
+/// How many messages may wait here: a batch is what left the publisher's socket together, so this is well over a second.
+const MAILBOX_MESSAGES: usize = 256;
 
-/// Takes a viewer in. *Reliable.*
+/// The shortest wait that pays: the runtime's timers know no less.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// How many datagrams go out before others on this worker have their turn: about a millisecond's work.
+const SLICE_DATAGRAMS: usize = 1024;
+
+/// Tells the relay what a viewer's session wants of its media plane. *Reliable*, but for packets that are asked for again:
+/// a viewer that does not get them asks once more.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Attach {
+pub struct ForViewer {
     /// The viewer's session.
     pub session: SessionId,
-    /// Who takes its packets.
-    pub to: Recipient<Media>,
+    /// What it wants.
+    pub order: EgressOrder,
 }
 
-/// Lets a viewer go. *Reliable.*
+/// Brings what the room has kept since the last keyframe, to a relay that begins in mid-broadcast. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Detach(pub SessionId);
+pub struct Prime(pub Vec<Arc<PacketBatch>>);
 
 /// Holds the viewers of a room on one worker.
 #[derive(Debug)]
 pub struct Relay {
-    viewers: Fanout<(SessionId, Recipient<Media>)>,
+    worker: usize,
+    group: EgressGroup<SessionId>,
+    socket: Arc<MediaSocket>,
     keyframes: Recipient<RequestKeyframe>,
+    buffer: SendBuffer,
+    /// Whether a slice of work is under way, or about to begin.
+    is_serving: bool,
+    gather: Gather,
     batches: u64,
     packets: u64,
 }
 
 #[derive(Debug, Serialize)]
 struct RelayState {
-    viewers: usize,
+    worker: usize,
     batches: u64,
     packets: u64,
-    dropped_packets: u64,
+    #[serde(flatten)]
+    counts: EgressCounts,
 }
 
 impl Relay {
-    /// Creates a relay that asks `keyframes` when a viewer fell behind.
-    pub fn new(keyframes: Recipient<RequestKeyframe>) -> Self {
-        Self { viewers: Fanout::default(), keyframes, batches: 0, packets: 0 }
+    /// Creates the relay of a worker. It sends through the worker's socket, lets packets gather for up to `gather_for`, and
+    /// asks `keyframes` when a viewer needs one.
+    pub fn new(
+        worker: usize,
+        clock: WallClock,
+        socket: Arc<MediaSocket>,
+        gather_for: Duration,
+        keyframes: Recipient<RequestKeyframe>,
+    ) -> Self {
+        Self {
+            worker,
+            group: EgressGroup::new(clock),
+            socket,
+            keyframes,
+            buffer: SendBuffer::default(),
+            is_serving: false,
+            gather: Gather::new(gather_for),
+            batches: 0,
+            packets: 0,
+        }
+    }
+
+    /// Begins to serve once the mailbox is empty, or a little later, so that whatever comes meanwhile goes out together.
+    fn serve_soon(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.is_serving, true) {
+            return;
+        }
+        match self.gather.wait() {
+            wait if wait < WAIT_MIN => {
+                ctx.spawn(async {}.into_actor(self).map(|(), relay, ctx| relay.begin(ctx)));
+            }
+            wait => {
+                ctx.run_later(wait, Self::begin);
+            }
+        }
+    }
+
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        self.gather.begins(Instant::now());
+        self.serve(ctx);
+    }
+
+    /// Serves viewers for a slice; if more is to be done, lets others on this worker go first.
+    fn serve(&mut self, ctx: &mut Context<Self>) {
+        let mut datagrams = 0;
+        while datagrams < SLICE_DATAGRAMS {
+            let Some(destination) = self.group.next(Instant::now(), &mut self.buffer) else {
+                self.is_serving = false;
+                self.gather.ends(Instant::now());
+                break;
+            };
+            datagrams += self.buffer.len();
+            self.socket.send_buffer(destination, &self.buffer);
+        }
+        self.ask_if_wanted();
+        if self.is_serving {
+            ctx.spawn(tokio::task::yield_now().into_actor(self).map(|(), relay, ctx| relay.serve(ctx)));
+        }
+    }
+
+    /// The wish goes through a bounded mailbox; a viewer that still waits says it again.
+    fn ask_if_wanted(&mut self) {
+        if self.group.take_keyframe_wish() {
+            drop(self.keyframes.try_send(RequestKeyframe));
+        }
     }
 }
 
@@ -54,23 +138,26 @@ impl Actor for Relay {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_BATCHES);
+        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
     }
 }
 
 impl Handler<Media> for Relay {
     type Result = ();
 
-    fn handle(&mut self, media: Media, _: &mut Self::Context) {
+    fn handle(&mut self, media: Media, ctx: &mut Self::Context) {
         self.batches += 1;
         self.packets += media.batch.packets.len() as u64;
-        let fell_behind = self.viewers.publish(&media.batch, |(_, to), batch, after_gap| {
-            let after_gap = after_gap || media.after_gap;
-            deliver(to, Media { batch, after_gap })
-        });
-        if fell_behind {
-            self.keyframes.do_send(RequestKeyframe);
-        }
+        self.group.push(&media.batch, media.after_gap);
+        self.serve_soon(ctx);
+    }
+}
+
+impl Handler<Prime> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, Prime(batches): Prime, _: &mut Self::Context) {
+        batches.iter().for_each(|batch| self.group.push(batch, false));
     }
 }
 
@@ -83,20 +170,15 @@ pub(crate) fn deliver(to: &Recipient<Media>, media: Media) -> Delivery {
     }
 }
 
-impl Handler<Attach> for Relay {
+impl Handler<ForViewer> for Relay {
     type Result = ();
 
-    fn handle(&mut self, attach: Attach, _: &mut Self::Context) {
-        self.viewers.add((attach.session, attach.to));
-        self.keyframes.do_send(RequestKeyframe);
-    }
-}
-
-impl Handler<Detach> for Relay {
-    type Result = ();
-
-    fn handle(&mut self, Detach(session): Detach, _: &mut Self::Context) {
-        self.viewers.remove(|(other, _)| *other == session);
+    fn handle(&mut self, ForViewer { session, order }: ForViewer, ctx: &mut Self::Context) {
+        if let Some(destination) = self.group.obey(session, order, Instant::now(), &mut self.buffer) {
+            self.socket.send_buffer(destination, &self.buffer);
+        }
+        self.ask_if_wanted();
+        self.serve_soon(ctx);
     }
 }
 
@@ -113,10 +195,10 @@ impl Handler<Observe> for Relay {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         MessageResult(observed(&RelayState {
-            viewers: self.viewers.len(),
+            worker: self.worker,
             batches: self.batches,
             packets: self.packets,
-            dropped_packets: self.viewers.dropped_packets(),
+            counts: self.group.counts(),
         }))
     }
 }

@@ -1,6 +1,6 @@
 //! One broadcast name: at most one publisher, any number of readers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,24 +9,26 @@ use onair_media::{MediaKind, PacketBatch, RoomName, SourceId};
 use tracing::{info, warn};
 
 use crate::core::fanout::Fanout;
+use crate::core::gop::GroupOfPictures;
 use crate::core::meter::TrackMeter;
-use crate::core::offer::{Offer, OfferError, Role};
-use crate::core::session::{EndReason, Session};
+use crate::core::offer::Role;
+use crate::core::session::EndReason;
 use crate::core::throttle::KeyframeThrottle;
 use crate::observe::PATIENCE;
 use crate::packager::{Finish, LINGER, Packager, SourceEnded, SourceStarted};
-use crate::peer::{Close, Duty, Peer, Place};
 use crate::relay::{Relay, deliver};
 use crate::room_manager::Lease;
-use crate::session_id::{ETag, SessionId, random};
+use crate::session_id::SessionId;
 use crate::shared::Shared;
-use crate::udp::Register;
 
 mod describe;
 mod messages;
+mod sessions;
 
 pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, ViewerCounts};
 pub use messages::*;
+
+use self::sessions::{Joining, Member};
 
 /// How many batches and other messages may wait here: well over a second of a publisher's batches.
 const MAILBOX_MESSAGES: usize = 512;
@@ -53,12 +55,17 @@ pub struct Room {
     /// The publisher session whose connection went last, for a DELETE that comes after that.
     last_publisher: Option<SessionId>,
     readers: Fanout<Recipient<Media>>,
-    relay: Option<Addr<Relay>>,
+    /// By worker, for those with viewers.
+    relays: BTreeMap<usize, Addr<Relay>>,
     packager: Option<Addr<Packager>>,
     /// Packagers of earlier broadcasts whose recordings are not stored yet.
     finishing: Vec<Addr<Packager>>,
+    /// What a relay that begins in mid-broadcast is given first.
+    kept: GroupOfPictures,
     throttle: KeyframeThrottle,
     throttle_timer: bool,
+    /// Whether the timer for sessions that wait in vain is set.
+    deadline_timer: bool,
     meters: HashMap<MediaKind, TrackMeter>,
     live_since: Option<SystemTime>,
     next_source: SourceId,
@@ -68,21 +75,12 @@ pub struct Room {
 #[derive(Debug)]
 struct Publisher {
     session: SessionId,
-    peer: Addr<Peer>,
     source: SourceId,
     kinds: Vec<MediaKind>,
     /// Whether media came, so that its packager knows of it.
     started: bool,
     /// When media came last; at first, when the session was accepted.
     heard_at: Instant,
-}
-
-#[derive(Debug)]
-struct Member {
-    role: Role,
-    peer: Addr<Peer>,
-    /// Until when a viewer waits for a publisher, if it said so.
-    waits_until: Option<Instant>,
 }
 
 impl Room {
@@ -96,72 +94,18 @@ impl Room {
             sessions: HashMap::new(),
             last_publisher: None,
             readers: Fanout::default(),
-            relay: None,
+            relays: BTreeMap::new(),
             packager: None,
             finishing: Vec::new(),
+            kept: GroupOfPictures::default(),
             throttle: KeyframeThrottle::default(),
             throttle_timer: false,
+            deadline_timer: false,
             meters: HashMap::new(),
             live_since: None,
             next_source: SourceId(1),
             shutting_down: false,
         }
-    }
-
-    /// Accepts an offer and starts its peer.
-    fn admit(
-        &mut self,
-        offer: Offer,
-        lease: Lease,
-        duty: impl FnOnce(&mut Self, &Context<Self>) -> Duty,
-        ctx: &Context<Self>,
-    ) -> Result<Joining, AdmitError> {
-        let seat = self.shared.limits.take_seat().ok_or(AdmitError::Full)?;
-        let role = offer.role;
-        let (mut session, answer) =
-            Session::accept(Arc::clone(&self.shared.identity), offer, random(), Instant::now())?;
-        let (id, etag, ufrag, kinds) = (SessionId::random(), ETag::random(), session.local_ufrag(), session.kinds());
-        self.check_common_codec(role, &session)?;
-        let place = Place {
-            room: ctx.address(),
-            udp: self.shared.udp.clone(),
-            socket: Arc::clone(&self.shared.socket),
-            lease,
-            seat,
-        };
-        let duty = duty(self, ctx);
-        let peer = Peer::new(id, session, duty, place, etag.clone()).start();
-        self.sessions.insert(id, Member { role, peer: peer.clone(), waits_until: None });
-        info!(room = %self.name, session = %id.short(), ?role, "session accepted");
-        // Ahead of the answer: the port knows the session before the client does.
-        self.shared.udp.do_send(Register { ufrag, session: id, peer: peer.clone().recipient() });
-        Ok(Joining { admitted: Admitted { session: id, answer, etag }, peer, kinds })
-    }
-
-    /// A viewer that can play nothing of what is live learns it now, not from a black picture.
-    fn check_common_codec(&self, role: Role, session: &Session) -> Result<(), AdmitError> {
-        if role == Role::Publisher || self.publisher.is_none() {
-            return Ok(());
-        }
-        let wanted = session.kinds();
-        let mut live = self.meters.iter().filter(|(kind, _)| wanted.contains(kind)).map(|(_, meter)| meter.codec());
-        match live.find(|codec| !session.carries(*codec)) {
-            Some(codec) => {
-                let why = format!("the broadcast is {codec:?}, which the offer does not accept");
-                Err(OfferError::NotAcceptable(why).into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn relay(&mut self, ctx: &Context<Self>) -> Addr<Relay> {
-        let readers = &mut self.readers;
-        let relay = self.relay.get_or_insert_with(|| {
-            let relay = Relay::new(ctx.address().recipient()).start();
-            readers.add(relay.clone().recipient());
-            relay
-        });
-        relay.clone()
     }
 
     /// Makes sure that a packager knows of the publisher, from its first media on.
@@ -175,7 +119,8 @@ impl Room {
             let (name, shared, room) = (self.name.clone(), Arc::clone(&self.shared), ctx.address());
             let packager =
                 Packager::start_in_arbiter(&self.shared.packaging, move |_| Packager::new(name, shared, room));
-            self.readers.add(packager.clone().recipient());
+            // Ahead of all viewers: what they miss can be sent again, what a recording misses is gone.
+            self.readers.add_first(packager.clone().recipient());
             self.packager = Some(packager);
         }
         match &self.packager {
@@ -187,6 +132,7 @@ impl Room {
     /// The publisher is gone: its broadcast ends now, or when it does not come back in time.
     fn publisher_ended(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
         let ended = self.publisher.take();
+        self.kept.clear();
         self.meters.clear();
         if let Some(packager) = &self.packager {
             packager.do_send(SourceEnded);
@@ -214,26 +160,20 @@ impl Room {
             self.finishing.push(packager);
         }
         let (source, grace) = (self.next_source, if self.shutting_down { Duration::ZERO } else { VIEWER_GRACE });
-        self.after(grace, ctx, move |room, _| {
+        self.after(grace, ctx, move |room, ctx| {
             if room.publisher.is_none() && room.next_source == source {
-                room.close_those_who_do_not_wait(Instant::now());
+                room.close_those_who_do_not_wait(Instant::now(), ctx);
             }
         });
         self.let_go_if_idle();
     }
 
-    fn close_all(&self, role: Role, reason: EndReason) {
-        for member in self.sessions.values().filter(|member| member.role == role) {
-            member.peer.do_send(Close(reason));
-        }
-    }
-
     /// Ends the viewers of a broadcast that is over; whoever asked to wait for the next one stays until then.
-    fn close_those_who_do_not_wait(&self, now: Instant) {
-        let waits = |member: &&Member| member.waits_until.is_some_and(|until| now < until);
-        for viewer in self.sessions.values().filter(|member| member.role == Role::Viewer && !waits(member)) {
-            viewer.peer.do_send(Close(EndReason::RoomEnded));
-        }
+    fn close_those_who_do_not_wait(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        self.close_all(EndReason::RoomEnded, ctx, |member| {
+            let waits = member.waits_until.is_some_and(|until| now < until);
+            member.role == Role::Viewer && !waits
+        });
     }
 
     /// Tells whether somebody publishes, or is about to. One that has been silent for long is as good as gone.
@@ -263,8 +203,9 @@ impl Room {
     fn flush_keyframe_request(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         if self.throttle.poll(now) {
-            if let Some(publisher) = &self.publisher {
-                publisher.peer.do_send(RequestKeyframe);
+            let publisher = self.publisher.as_ref().and_then(|publisher| self.peer(publisher.session));
+            if let Some(peer) = publisher {
+                peer.do_send(RequestKeyframe);
             }
         } else if let Some(wait) = self.throttle.wait(now).filter(|_| !self.throttle_timer) {
             self.throttle_timer = true;
@@ -289,13 +230,6 @@ impl Room {
     }
 }
 
-/// A session that was just accepted.
-struct Joining {
-    admitted: Admitted,
-    peer: Addr<Peer>,
-    kinds: Vec<MediaKind>,
-}
-
 impl Actor for Room {
     type Context = Context<Self>;
 
@@ -316,16 +250,17 @@ impl Handler<Publish> for Room {
             return Err(AdmitError::HasPublisher);
         }
         let source = self.next_source;
-        let Joining { admitted, peer, kinds } =
-            self.admit(publish.offer, publish.lease.clone(), |_, _| Duty::Publish(source), ctx)?;
-        if let Some(old) = &self.publisher {
-            old.peer.do_send(Close(EndReason::TakenOver));
+        let Joining { admitted, kinds } = self.admit(publish.offer, publish.lease.clone(), None, ctx)?;
+        if let Some(old) = self.publisher.as_ref().map(|publisher| publisher.session) {
             self.publisher_ended(EndReason::TakenOver, ctx);
+            self.close(old, EndReason::TakenOver, ctx);
+            // Out of the table at once: its URL is gone before the new one is known (W20).
+            self.sessions.remove(&old);
         }
         self.next_source = SourceId(source.0 + 1);
         self.lease = Some(publish.lease);
         let session = admitted.session;
-        self.publisher = Some(Publisher { session, peer, source, kinds, started: false, heard_at: now });
+        self.publisher = Some(Publisher { session, source, kinds, started: false, heard_at: now });
         Ok(admitted)
     }
 }
@@ -343,15 +278,13 @@ impl Handler<Subscribe> for Room {
             (false, Some(wait)) => Some(wait),
             (false, None) => return Err(AdmitError::NotLive),
         };
-        let Joining { admitted, peer, .. } =
-            self.admit(subscribe.offer, subscribe.lease, |room, ctx| Duty::View(room.relay(ctx)), ctx)?;
+        let waits_until = wait.and_then(|wait| Instant::now().checked_add(wait));
+        let Joining { admitted, .. } = self.admit(subscribe.offer, subscribe.lease, waits_until, ctx)?;
         if let Some(wait) = wait {
-            if let Some(member) = self.sessions.get_mut(&admitted.session) {
-                member.waits_until = Instant::now().checked_add(wait);
-            }
-            self.after(wait, ctx, move |room, _| {
+            let session = admitted.session;
+            self.after(wait, ctx, move |room, ctx| {
                 if room.publisher.is_none() && room.live_since.is_none() {
-                    peer.do_send(Close(EndReason::RoomEnded));
+                    room.close(session, EndReason::RoomEnded, ctx);
                 }
             });
         }
@@ -370,6 +303,7 @@ impl Handler<Media> for Room {
         publisher.heard_at = at;
         self.introduce_publisher(at, ctx);
         self.measure(&media.batch);
+        self.kept.push(&media.batch, media.after_gap);
         let fell_behind = self.readers.publish(&media.batch, |reader, batch, after_gap| {
             deliver(reader, Media { batch, after_gap: after_gap || media.after_gap })
         });
@@ -386,35 +320,6 @@ impl Handler<RequestKeyframe> for Room {
     fn handle(&mut self, _: RequestKeyframe, ctx: &mut Self::Context) {
         self.throttle.request();
         self.flush_keyframe_request(ctx);
-    }
-}
-
-impl Handler<FindSession> for Room {
-    type Result = Option<Addr<Peer>>;
-
-    fn handle(&mut self, FindSession(id, role): FindSession, _: &mut Self::Context) -> Self::Result {
-        self.sessions.get(&id).filter(|member| member.role == role).map(|member| member.peer.clone())
-    }
-}
-
-impl Handler<DeleteSession> for Room {
-    type Result = bool;
-
-    fn handle(&mut self, DeleteSession(id, role): DeleteSession, ctx: &mut Self::Context) -> Self::Result {
-        // Out of the table at once: a second DELETE finds nothing (W20).
-        if self.sessions.get(&id).is_some_and(|member| member.role == role)
-            && let Some(member) = self.sessions.remove(&id)
-        {
-            member.peer.do_send(Close(EndReason::Deleted));
-            return true;
-        }
-        // Clients that close their connection before they say goodbye mean it all the same.
-        let is_late_goodbye = role == Role::Publisher && self.publisher.is_none() && self.last_publisher == Some(id);
-        if is_late_goodbye {
-            self.last_publisher = None;
-            self.end_broadcast(ctx);
-        }
-        is_late_goodbye
     }
 }
 
@@ -444,17 +349,6 @@ impl Handler<FindPackager> for Room {
     }
 }
 
-impl Handler<PeerEnded> for Room {
-    type Result = ();
-
-    fn handle(&mut self, ended: PeerEnded, ctx: &mut Self::Context) {
-        self.sessions.remove(&ended.session);
-        if self.publisher.as_ref().is_some_and(|publisher| publisher.session == ended.session) {
-            self.publisher_ended(ended.reason, ctx);
-        }
-    }
-}
-
 impl Handler<PackagerDone> for Room {
     type Result = ();
 
@@ -469,8 +363,7 @@ impl Handler<Shutdown> for Room {
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
         self.shutting_down = true;
-        self.close_all(Role::Publisher, EndReason::ShuttingDown);
-        self.close_all(Role::Viewer, EndReason::ShuttingDown);
+        self.close_all(EndReason::ShuttingDown, ctx, |_| true);
         if self.publisher.is_none() {
             self.end_broadcast(ctx);
         }
@@ -484,7 +377,7 @@ impl Handler<Stop> for Room {
     type Result = ();
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
-        if let Some(relay) = &self.relay {
+        for relay in self.relays.values() {
             relay.do_send(Stop);
         }
         ctx.stop();

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use onair_media::RoomName;
 use serde::Serialize;
 
+use crate::limits::LimitsState;
 use crate::observe::{Observe, observed};
 use crate::room::{Room, Shutdown};
 use crate::shared::Shared;
@@ -60,6 +61,8 @@ pub struct CountRooms;
 pub struct RoomManager {
     shared: Arc<Shared>,
     rooms: HashMap<RoomName, Held>,
+    /// Which worker carries the next room.
+    next_worker: usize,
     shutting_down: bool,
 }
 
@@ -73,6 +76,8 @@ struct Held {
 struct RoomManagerState {
     rooms: usize,
     shutting_down: bool,
+    #[serde(flatten)]
+    limits: LimitsState,
 }
 
 impl Held {
@@ -84,7 +89,15 @@ impl Held {
 impl RoomManager {
     /// Creates a manager without rooms.
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, rooms: HashMap::new(), shutting_down: false }
+        Self { shared, rooms: HashMap::new(), next_worker: 0, shutting_down: false }
+    }
+
+    /// Starts a room; the workers take turns.
+    fn start_room(&mut self, name: RoomName) -> Held {
+        let worker = &self.shared.workers[self.next_worker];
+        self.next_worker = (self.next_worker + 1) % self.shared.workers.len();
+        let shared = Arc::clone(&self.shared);
+        Held { addr: Room::start_in_arbiter(&worker.arbiter, move |_| Room::new(name, shared)), held: Arc::default() }
     }
 
     /// Lets go of rooms whose only holder is this table. Every lease is handed out here, so nobody can take one
@@ -120,17 +133,18 @@ impl Handler<FindOrCreate> for RoomManager {
     type Result = Option<RoomHandle>;
 
     fn handle(&mut self, FindOrCreate(name): FindOrCreate, _: &mut Self::Context) -> Self::Result {
-        if self.shutting_down || (!self.rooms.contains_key(&name) && self.rooms.len() >= self.shared.limits.max_rooms) {
+        if self.shutting_down || (!self.rooms.contains_key(&name) && self.rooms.len() >= self.shared.limits.max_rooms())
+        {
             return None;
         }
         // A room that a defect has ended makes way for a new one.
-        self.rooms.retain(|other, room| *other != name || room.addr.connected());
-        let shared = &self.shared;
-        let held = self.rooms.entry(name).or_insert_with_key(|name| Held {
-            addr: Room::new(name.clone(), Arc::clone(shared)).start(),
-            held: Arc::default(),
-        });
-        Some(held.handle())
+        if let Some(room) = self.rooms.get(&name).filter(|room| room.addr.connected()) {
+            return Some(room.handle());
+        }
+        let room = self.start_room(name.clone());
+        let handle = room.handle();
+        self.rooms.insert(name, room);
+        Some(handle)
     }
 }
 
@@ -169,6 +183,6 @@ impl Handler<Observe> for RoomManager {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let (rooms, shutting_down) = (self.rooms.len(), self.shutting_down);
-        MessageResult(observed(&RoomManagerState { rooms, shutting_down }))
+        MessageResult(observed(&RoomManagerState { rooms, shutting_down, limits: self.shared.limits.state() }))
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use actix::prelude::*;
 use onair_media::RoomName;
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::core::session::Identity;
+use crate::directory::Directory;
+use crate::limits::Limits;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
 use crate::uploader::Uploader;
@@ -18,10 +19,10 @@ use crate::uploader::Uploader;
 pub struct Shared {
     /// Certificate and candidates.
     pub identity: Arc<Identity>,
-    /// The media port's sending half.
-    pub socket: Arc<MediaSocket>,
-    /// The media port's receiving half.
-    pub udp: Addr<Udp>,
+    /// Where packets are carried: at least one.
+    pub workers: Vec<Worker>,
+    /// Where each session is to be found.
+    pub directory: Arc<Directory>,
     /// Where packagers and recorders run, away from the packets of viewers.
     pub packaging: ArbiterHandle,
     /// Everything that is stored goes through here.
@@ -34,8 +35,21 @@ pub struct Shared {
     pub hls: HlsSettings,
     /// What is recorded.
     pub record: RecordSettings,
+    /// How long packets may gather in front of viewers, at most.
+    pub gather_for: Duration,
     /// How much is let in.
     pub limits: Limits,
+}
+
+/// One of the threads that carry packets, with its socket on the media port.
+#[derive(Debug)]
+pub struct Worker {
+    /// Where its peers, relays and rooms run.
+    pub arbiter: ArbiterHandle,
+    /// The sending half of its socket.
+    pub socket: Arc<MediaSocket>,
+    /// The receiving half of its socket.
+    pub udp: Addr<Udp>,
 }
 
 /// How HLS is cut and kept.
@@ -65,31 +79,5 @@ impl std::fmt::Debug for RecordSettings {
             .field("mp4", &self.mp4)
             .field("reconnect", &self.reconnect)
             .finish_non_exhaustive()
-    }
-}
-
-/// How much is let in.
-#[derive(Debug)]
-pub struct Limits {
-    /// The most rooms.
-    pub max_rooms: usize,
-    sessions: Arc<Semaphore>,
-}
-
-/// The right to be one of the sessions; given back on drop.
-#[derive(Debug)]
-pub struct Seat {
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Limits {
-    /// Sets the most rooms and the most sessions, publishers and viewers together.
-    pub fn new(max_rooms: usize, max_sessions: usize) -> Self {
-        Self { max_rooms, sessions: Arc::new(Semaphore::new(max_sessions.min(Semaphore::MAX_PERMITS))) }
-    }
-
-    /// Takes a seat, when there is one.
-    pub fn take_seat(&self) -> Option<Seat> {
-        Arc::clone(&self.sessions).try_acquire_owned().ok().map(|permit| Seat { _permit: permit })
     }
 }

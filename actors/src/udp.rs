@@ -1,6 +1,6 @@
-//! The one media port: takes datagrams in batches, finds their session, and counts what it could not place.
+//! One worker's socket on the media port: takes datagrams in batches, brings them to their sessions, and counts what it
+//! could not place.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,13 +9,10 @@ use actix::prelude::*;
 use serde::Serialize;
 use tracing::{info, warn};
 
-use crate::core::demux::Demux;
+use crate::directory::{Adopt, Directory, Route, Share};
+use crate::load::{Gauge, SAMPLE_EVERY, Sampler};
 use crate::media_socket::{MediaSocket, SendCounts};
 use crate::observe::{Observe, observed};
-use crate::session_id::SessionId;
-
-/// How many messages of peers may wait here: one for each datagram of a few batches.
-const MAILBOX_MESSAGES: usize = 256;
 
 /// Datagrams of one session that left the socket together. *Lossy*: a full mailbox drops them.
 #[derive(Debug, Message)]
@@ -30,80 +27,83 @@ pub struct Datagrams {
 /// Where a datagram came from, and its bytes.
 pub type Datagram = (SocketAddr, Vec<u8>);
 
-/// Announces a session by the user fragment of our side. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Register {
-    /// Our ICE user fragment.
-    pub ufrag: String,
-    /// The session.
-    pub session: SessionId,
-    /// Who takes its datagrams.
-    pub peer: Recipient<Datagrams>,
-}
-
-/// Confirms that a session checked the integrity of what came from an address. *At most once.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Confirm {
-    /// The remote address.
-    pub address: SocketAddr,
-    /// The session it belongs to.
-    pub session: SessionId,
-}
-
-/// Forgets a session. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Unregister(pub SessionId);
-
-/// Owns the receiving half of the media port.
+/// Owns the receiving half of a worker's socket.
 #[derive(Debug)]
 pub struct Udp {
+    worker: usize,
     socket: Arc<MediaSocket>,
-    demux: Demux<SessionId>,
-    peers: HashMap<SessionId, Recipient<Datagrams>>,
+    directory: Arc<Directory>,
+    sampler: Sampler,
     received: u64,
     received_batches: u64,
     unplaced: u64,
+    strays: u64,
+    adopts: u64,
     dropped: u64,
 }
 
-/// Shows the port to people.
+/// Shows a worker's socket to people.
 #[derive(Debug, Serialize)]
 struct UdpState {
+    worker: usize,
+    /// The share of time for which the worker is on a core.
+    busy_percent: u32,
+    /// How late it is for its own timers.
+    lag_ms: u32,
     received: u64,
     /// Datagrams that belong to no session.
     unplaced: u64,
+    /// Datagrams whose session another worker runs.
+    strays: u64,
+    /// Datagrams of sessions that nobody ran yet.
+    adopts: u64,
     /// Datagrams dropped in front of a full mailbox.
     dropped: u64,
     /// Calls that brought them.
     received_batches: u64,
     #[serde(flatten)]
     sending: SendCounts,
+    /// Sessions of all workers.
     sessions: usize,
+    /// Addresses of all workers' sessions.
     addresses: usize,
 }
 
 impl Udp {
-    /// Creates the actor of a bound port.
-    pub fn new(socket: Arc<MediaSocket>) -> Self {
-        Self {
-            socket,
-            demux: Demux::new(),
-            peers: HashMap::new(),
-            received: 0,
-            received_batches: 0,
-            unplaced: 0,
-            dropped: 0,
-        }
+    /// Creates the actor of a worker's bound socket.
+    pub fn new(worker: usize, socket: Arc<MediaSocket>, directory: Arc<Directory>, gauge: Arc<Gauge>) -> Self {
+        let (received, received_batches, unplaced, strays, adopts, dropped) = Default::default();
+        let sampler = Sampler::new(gauge);
+        Self { worker, socket, directory, sampler, received, received_batches, unplaced, strays, adopts, dropped }
+    }
+
+    /// Sends a session its share; to a peer of another worker as directly as to one of our own.
+    fn deliver(&mut self, share: Share, received_at: Instant) {
+        let count = share.datagrams.len() as u64;
+        let datagrams = Datagrams { received_at, datagrams: share.datagrams };
+        let is_taken = match &*share.route {
+            Route::Waiting(room) => {
+                self.adopts += count;
+                room.try_send(Adopt { session: share.session, worker: self.worker, datagrams }).is_ok()
+            }
+            Route::Running { peer, worker } => {
+                self.strays += if *worker == self.worker { 0 } else { count };
+                peer.try_send(datagrams).is_ok()
+            }
+        };
+        self.dropped += if is_taken { 0 } else { count };
     }
 
     fn state(&self) -> UdpState {
-        let (sessions, addresses) = self.demux.len();
+        let (sessions, addresses) = self.directory.len();
         UdpState {
+            worker: self.worker,
+            busy_percent: self.sampler.gauge().busy_percent(),
+            lag_ms: self.sampler.gauge().lag_ms(),
             received: self.received,
             unplaced: self.unplaced,
+            strays: self.strays,
+            adopts: self.adopts,
             dropped: self.dropped,
             received_batches: self.received_batches,
             sending: self.socket.counts(),
@@ -117,14 +117,14 @@ impl Actor for Udp {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
+        ctx.run_interval(SAMPLE_EVERY, |udp, _| udp.sampler.sample());
         match self.socket.batches() {
             Ok(batches) => {
                 ctx.add_stream(batches);
-                info!(address = ?self.socket.local_addr().ok(), "media port open");
+                info!(worker = self.worker, address = ?self.socket.local_addr().ok(), "media port open");
             }
             Err(error) => {
-                warn!(%error, "media port cannot be read");
+                warn!(worker = self.worker, %error, "media port cannot be read");
                 ctx.stop();
             }
         }
@@ -135,50 +135,11 @@ impl StreamHandler<Datagrams> for Udp {
     fn handle(&mut self, batch: Datagrams, _: &mut Self::Context) {
         self.received += batch.datagrams.len() as u64;
         self.received_batches += 1;
-        let mut by_session: Vec<(SessionId, Vec<Datagram>)> = Vec::new();
-        for (source, datagram) in batch.datagrams {
-            let Some(session) = self.demux.route(source, &datagram) else {
-                self.unplaced += 1;
-                continue;
-            };
-            match by_session.iter_mut().find(|(other, _)| other == session) {
-                Some((_, datagrams)) => datagrams.push((source, datagram)),
-                None => by_session.push((*session, vec![(source, datagram)])),
-            }
+        let (shares, unplaced) = self.directory.share_out(batch.datagrams);
+        self.unplaced += unplaced;
+        for share in shares {
+            self.deliver(share, batch.received_at);
         }
-        for (session, datagrams) in by_session {
-            let count = datagrams.len() as u64;
-            let Some(peer) = self.peers.get(&session) else { continue };
-            if peer.try_send(Datagrams { received_at: batch.received_at, datagrams }).is_err() {
-                self.dropped += count;
-            }
-        }
-    }
-}
-
-impl Handler<Register> for Udp {
-    type Result = ();
-
-    fn handle(&mut self, register: Register, _: &mut Self::Context) {
-        self.demux.register(register.ufrag, register.session);
-        self.peers.insert(register.session, register.peer);
-    }
-}
-
-impl Handler<Confirm> for Udp {
-    type Result = ();
-
-    fn handle(&mut self, confirm: Confirm, _: &mut Self::Context) {
-        self.demux.confirm(confirm.address, &confirm.session);
-    }
-}
-
-impl Handler<Unregister> for Udp {
-    type Result = ();
-
-    fn handle(&mut self, Unregister(session): Unregister, _: &mut Self::Context) {
-        self.demux.unregister(&session);
-        self.peers.remove(&session);
     }
 }
 
@@ -187,5 +148,78 @@ impl Handler<Observe> for Udp {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         MessageResult(observed(&self.state()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+    use super::*;
+    use crate::session_id::SessionId;
+
+    /// Stands for the room and the peer: says on which worker it was asked to adopt, and what came as a peer's.
+    struct Ear(UnboundedSender<Heard>);
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Heard {
+        Adopt { worker: usize },
+        Datagrams(Vec<Datagram>),
+    }
+
+    impl Actor for Ear {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Adopt> for Ear {
+        type Result = ();
+
+        fn handle(&mut self, adopt: Adopt, _: &mut Self::Context) {
+            self.0.send(Heard::Adopt { worker: adopt.worker }).unwrap();
+        }
+    }
+
+    impl Handler<Datagrams> for Ear {
+        type Result = ();
+
+        fn handle(&mut self, batch: Datagrams, _: &mut Self::Context) {
+            self.0.send(Heard::Datagrams(batch.datagrams)).unwrap();
+        }
+    }
+
+    async fn next(heard: &mut UnboundedReceiver<Heard>) -> Heard {
+        tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap()
+    }
+
+    #[actix::test]
+    async fn a_stray_reaches_its_peer() {
+        let directory = Arc::new(Directory::default());
+        let sockets = MediaSocket::bind_workers(SocketAddr::from(([127, 0, 0, 1], 0)), 2).unwrap();
+        let port = sockets[0].local_addr().unwrap();
+        assert_eq!(sockets[1].local_addr().unwrap(), port);
+        let workers =
+            (0..).zip(sockets).map(|(n, socket)| Udp::new(n, socket, Arc::clone(&directory), Arc::default()).start());
+        let workers: Vec<Addr<Udp>> = workers.collect();
+        let (said, mut heard) = unbounded_channel();
+        let ear = Ear(said).start();
+
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let from = client.local_addr().unwrap();
+        let registration =
+            directory.register("ours".into(), SessionId::random(), Route::Waiting(ear.clone().recipient()));
+        registration.confirm(from);
+        client.send_to(&[0x80; 20], port).unwrap();
+        let Heard::Adopt { worker } = next(&mut heard).await else { panic!("it waits") };
+
+        // The kernel goes on giving this client's datagrams to that worker; the peer runs on the other.
+        registration.reroute(Route::Running { peer: ear.recipient(), worker: 1 - worker });
+        client.send_to(&[0x90; 20], port).unwrap();
+        assert_eq!(next(&mut heard).await, Heard::Datagrams(vec![(from, vec![0x90; 20])]));
+        let state = workers[worker].send(Observe).await.unwrap();
+        assert_eq!((&state["received"], &state["adopts"], &state["strays"]), (&2.into(), &1.into(), &1.into()));
+        assert_eq!(workers[1 - worker].send(Observe).await.unwrap()["received"], 0);
     }
 }

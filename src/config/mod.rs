@@ -82,6 +82,14 @@ pub(crate) struct Media {
     pub(crate) ice_servers: Vec<IceServer>,
     /// How many WHIP and WHEP sessions there may be at once.
     pub(crate) max_sessions: u32,
+    /// How many WHEP viewers one room may have; 0 for no limit of its own.
+    pub(crate) max_viewers_per_room: u32,
+    /// How busy the workers may be for another viewer to be let in, in percent.
+    pub(crate) max_load_percent: u32,
+    /// How long packets may gather in front of viewers.
+    pub(crate) batch: Duration,
+    /// How many threads carry media; 0 for as many as there are cores.
+    pub(crate) workers: u32,
 }
 
 /// Where recordings go.
@@ -175,6 +183,13 @@ pub(crate) struct Log {
     pub(crate) filter: String,
 }
 
+impl Media {
+    /// Returns how many threads carry media on a machine with this many cores.
+    pub(crate) fn workers_of(&self, cores: usize) -> usize {
+        if self.workers == 0 { cores } else { self.workers as usize }
+    }
+}
+
 impl Config {
     /// Returns the defaults for a server that runs in `dir`, which must be absolute.
     fn defaults(dir: &Path) -> Self {
@@ -182,7 +197,16 @@ impl Config {
         let (spool, recordings) = (dir.join("data/spool"), dir.join("data/recordings"));
         Self {
             http: Http { listen, tls: None, cors: CorsOrigins::Any },
-            media: Media { listen, advertise: Vec::new(), ice_servers: Vec::new(), max_sessions: 10_000 },
+            media: Media {
+                listen,
+                advertise: Vec::new(),
+                ice_servers: Vec::new(),
+                max_sessions: 10_000,
+                max_viewers_per_room: 0,
+                max_load_percent: 90,
+                batch: Duration::from_millis(2),
+                workers: 0,
+            },
             storage: Storage { url: storage::file_url(&recordings), options: BTreeMap::new(), spool },
             hls: Hls {
                 segment: Duration::from_secs(4),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -9,8 +10,9 @@ from urllib.parse import urljoin
 
 import aioice.ice
 
-# aioice leaves loopback out, and a test machine may have nothing else.
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+# aioice leaves loopback out, and a test machine may have nothing else. A server elsewhere wants another address.
+ADDRESS = os.environ.get("CLIENT_ADDRESS", "127.0.0.1")
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [ADDRESS]
 
 
 def tell(event, **fields):

@@ -7,8 +7,8 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATIO
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use onair_actors::core::offer::{IceFragment, Offer, OfferError, Role};
-use onair_actors::peer::{Patch, PatchError, Patched, Peer};
-use onair_actors::room::{AdmitError, Admitted, DeleteSession, FindSession, Publish, Subscribe};
+use onair_actors::patch::{Patch, PatchError, Patched};
+use onair_actors::room::{AdmitError, Admitted, DeleteSession, PatchSession, Publish, Subscribe};
 use onair_actors::room_manager::RoomHandle;
 use onair_actors::session_id::SessionId;
 use onair_media::RoomName;
@@ -139,17 +139,19 @@ async fn patch(
     state: web::Data<AppState>,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let peer = find_session(role, &request, &state).await?;
+    let (room, session) = named_session(role, &request, &state).await?;
     if !has_content_type(request.headers(), SDP_FRAGMENT) {
         return Err(Problem::unsupported_patch_type(SDP_FRAGMENT));
     }
     let if_match = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let fragment = IceFragment::parse(&text(body).await?).map_err(offer_problem)?;
-    match ask_or(&peer, Patch { fragment, if_match }, Problem::session_not_found).await? {
+    let patch = PatchSession { session, role, patch: Patch { fragment, if_match } };
+    match ask_or(&room.addr, patch, Problem::session_not_found).await? {
         Ok(Patched::Trickled) => Ok(HttpResponse::NoContent().finish()),
         Ok(Patched::Restarted { fragment, etag }) => {
             Ok(HttpResponse::Ok().insert_header((ETAG, etag.as_str())).content_type(SDP_FRAGMENT).body(fragment))
         }
+        Err(PatchError::NoSession) => Err(Problem::session_not_found()),
         Err(PatchError::TagMissing) => Err(Problem::precondition_required()),
         Err(PatchError::TagMismatch { current }) => Err(Problem::precondition_failed(current.as_str())),
         Err(PatchError::Offer(error)) => Err(offer_problem(error)),
@@ -163,11 +165,6 @@ async fn delete(role: Role, request: HttpRequest, state: web::Data<AppState>) ->
         true => Ok(HttpResponse::Ok().finish()),
         false => Err(Problem::session_not_found()),
     }
-}
-
-async fn find_session(role: Role, request: &HttpRequest, state: &AppState) -> Result<actix::Addr<Peer>, Problem> {
-    let (room, id) = named_session(role, request, state).await?;
-    ask(&room.addr, FindSession(id, role)).await?.ok_or_else(Problem::session_not_found)
 }
 
 /// Parses and authorises the path of a session.
@@ -242,6 +239,10 @@ fn admit_problem(error: AdmitError, room: &RoomName) -> Problem {
         AdmitError::HasPublisher => Problem::room_has_publisher(room),
         AdmitError::NotLive => Problem::room_not_live(room),
         AdmitError::Offer(error) => offer_problem(error),
+        AdmitError::RoomFull => Problem::overloaded("this room has as many viewers as it may"),
+        AdmitError::Busy => {
+            Problem::overloaded("this server has as many viewers as it can serve well; try again later")
+        }
         AdmitError::Full => Problem::overloaded("all seats of this server are taken"),
         AdmitError::ShuttingDown => Problem::shutting_down(),
     }

@@ -1,4 +1,4 @@
-//! Routes datagrams of the one media port to sessions: by remote address, else by the STUN user fragment (RFC 8445 §7.3).
+//! Routes datagrams of the media port to sessions: by remote address, else by the STUN user fragment (RFC 8445 §7.3).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -57,7 +57,7 @@ impl<S: Clone + Eq + Hash> Demux<S> {
     ///
     /// A session that takes more than a handful of addresses loses its oldest one.
     pub fn confirm(&mut self, address: SocketAddr, session: &S) {
-        if self.by_address.get(&address) == Some(session) {
+        if self.is_confirmed(address, session) {
             return;
         }
         let Some(known) = self.known.get_mut(session) else { return };
@@ -69,6 +69,11 @@ impl<S: Clone + Eq + Hash> Demux<S> {
         }
         known.addresses.push(address);
         self.by_address.insert(address, session.clone());
+    }
+
+    /// Tells whether an address is confirmed to belong to a session.
+    pub fn is_confirmed(&self, address: SocketAddr, session: &S) -> bool {
+        self.by_address.get(&address) == Some(session)
     }
 
     /// Finds the session of a datagram.
@@ -142,8 +147,11 @@ mod tests {
             demux.register(ufrag.into(), session);
             demux.confirm(address(1), &session);
         }
+        assert!(demux.is_confirmed(address(1), &2) && !demux.is_confirmed(address(1), &1));
         demux.unregister(&1);
         assert_eq!(demux.route(address(1), &[0x80; 20]), Some(&2));
+        demux.unregister(&2);
+        assert!(demux.by_ufrag.is_empty() && demux.by_address.is_empty() && demux.known.is_empty());
     }
 
     #[test]

@@ -37,6 +37,12 @@ struct Reader<R> {
     dropped_packets: u64,
 }
 
+impl<R> Reader<R> {
+    fn new(to: R) -> Self {
+        Self { to, behind: false, dropped_packets: 0 }
+    }
+}
+
 impl<R> Default for Fanout<R> {
     fn default() -> Self {
         Self { readers: Vec::new(), video_source: None, asked_at: None }
@@ -44,9 +50,14 @@ impl<R> Default for Fanout<R> {
 }
 
 impl<R> Fanout<R> {
-    /// Adds a reader; its first batch is marked as coming after a gap.
+    /// Adds a reader behind the others: each batch is offered to it after them.
     pub fn add(&mut self, to: R) {
-        self.readers.push(Reader { to, behind: false, dropped_packets: 0 });
+        self.readers.push(Reader::new(to));
+    }
+
+    /// Adds a reader ahead of the others: each batch is offered to it before them.
+    pub fn add_first(&mut self, to: R) {
+        self.readers.insert(0, Reader::new(to));
     }
 
     /// Removes the readers that `is_it` picks.
@@ -161,6 +172,23 @@ mod tests {
         assert_eq!(slow, [(true, true), (false, false)]);
         assert_eq!(got.iter().filter(|(reader, ..)| *reader == "fast").count(), 4);
         assert_eq!(fanout.dropped_packets(), 2);
+    }
+
+    #[test]
+    fn who_was_added_first_of_all_is_offered_each_batch_first() {
+        let mut fanout = Fanout::default();
+        fanout.add("relay of worker 0");
+        fanout.add_first("packager");
+        fanout.add("relay of worker 1");
+        let mut offered = Vec::new();
+        for slow in [true, false] {
+            fanout.publish(&batch(true), |reader, _, _| {
+                offered.push(*reader);
+                if slow { Delivery::Full } else { Delivery::Taken }
+            });
+        }
+        let order = ["packager", "relay of worker 0", "relay of worker 1"];
+        assert_eq!(offered, [order, order].concat());
     }
 
     #[test]

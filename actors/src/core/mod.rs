@@ -2,8 +2,11 @@
 //! timers and sockets. Time is an argument, never asked for.
 
 pub mod demux;
+pub mod egress;
 pub mod fanout;
-pub mod forward;
+pub mod gather;
+pub mod gop;
+pub mod load;
 pub mod meter;
 pub mod offer;
 pub mod quiet;
@@ -11,3 +14,4 @@ pub mod runs;
 pub mod session;
 pub mod srtp;
 pub mod throttle;
+pub mod wall_clock;

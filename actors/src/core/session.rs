@@ -9,39 +9,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use onair_media::{Codec, MediaKind, PacketBatch, RtpPacket, SenderReport};
+use onair_media::{Codec, MediaKind, RtpPacket, SenderReport};
 use serde::Serialize;
 use str0m::ice::StunMessage;
 use str0m::media::{KeyframeRequestKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::RtpWrite;
+use str0m::rtp::RawPacket;
 use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcError};
 
 mod identity;
 pub mod key_tap;
+mod viewing;
 
 pub use identity::{Identity, IdentityError};
 
 use self::identity::{config, known_codec};
-use super::forward::Forwarder;
+use self::key_tap::capture;
+use self::viewing::Viewing;
+use super::egress::EgressOrder;
 use super::offer::{IceFragment, Offer, OfferError, Role};
 
 /// How long a peer may go without a connectivity check before its consent is lost (RFC 7675 §5.1).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Packets that are written before one drain: str0m's send queue takes several (its own batch), and a bound keeps it
-/// short.
-const WRITES_PER_DRAIN: usize = 32;
-
-/// Packets that are kept for retransmission to a viewer: about 1.6 s of 720p at 2.5 Mbit/s.
-const RETRANSMISSION_PACKETS: usize = 512;
-
-/// How long they are kept: what comes later than that, no player waits for.
-const RETRANSMISSION_AGE: Duration = Duration::from_secs(3);
-
-/// The share of repairs in what a viewer is sent, above which NACKs are ignored: everything may be sent twice. str0m's
-/// 15 % is less than a burst of losses takes, and the first picture of a viewer that joins over a bad network.
-const RETRANSMISSION_SHARE_MAX: f32 = 0.5;
 
 /// A step back of the sequence number wider than this is a sender that numbers anew, and no late packet: str0m takes
 /// none that is more than 100 late.
@@ -56,6 +45,8 @@ pub enum Output {
     Packet(RtpPacket),
     /// The viewer wants a keyframe.
     KeyframeWanted,
+    /// For the media plane of a viewer.
+    Egress(EgressOrder),
     /// ICE and DTLS are through.
     Connected,
     /// A datagram with valid message integrity came from this address: it belongs to this session.
@@ -93,7 +84,8 @@ pub struct Session {
     mids: Mids,
     /// The codec of each RTP payload type, as negotiated.
     codecs: Vec<(Pt, Codec)>,
-    forwarder: Forwarder,
+    /// What a viewer's media plane needs of the session; `None` for a publisher.
+    viewing: Option<Viewing>,
     /// The highest sequence number of the publisher's video so far.
     newest_video: Option<u64>,
     outputs: VecDeque<Output>,
@@ -122,9 +114,9 @@ pub struct SessionState {
     pub connected: bool,
     /// Datagrams that str0m refused.
     pub refused_datagrams: u64,
-    /// Media packets received from a publisher or sent to a viewer.
+    /// Media packets received from a publisher.
     pub packets: u64,
-    /// Round-trip time in milliseconds, where str0m measured one.
+    /// Round-trip time in milliseconds, once one was measured.
     pub rtt_ms: Option<f64>,
     /// Fraction of packets lost, 0 to 1, where reported.
     pub loss: Option<f32>,
@@ -145,7 +137,7 @@ impl Session {
         seed: [u8; 12],
         now: Instant,
     ) -> Result<(Self, String), OfferError> {
-        let mut rtc = config(&identity, offer.role).build(now);
+        let (mut rtc, keys) = capture(|| config(&identity, offer.role).build(now));
         for address in &identity.candidates {
             if let Ok(candidate) = Candidate::host(*address, "udp") {
                 rtc.add_local_candidate(candidate);
@@ -159,7 +151,7 @@ impl Session {
             offer,
             mids: Mids::default(),
             codecs: Vec::new(),
-            forwarder: Forwarder::new(seed),
+            viewing: (role == Role::Viewer).then(|| Viewing::new(keys, seed)),
             newest_video: None,
             outputs: VecDeque::new(),
             next_timeout: now,
@@ -178,7 +170,7 @@ impl Session {
             },
         };
         session.note_codecs()?;
-        session.keep_for_retransmission();
+        session.leave_media_to_egress();
         session.drain(now);
         Ok((session, answer))
     }
@@ -227,28 +219,28 @@ impl Session {
             self.state.refused_datagrams += 1;
             return;
         }
-        if self.is_check(datagram) {
+        if let Some(check) = self.check(datagram) {
             self.consent_at = self.consent_at.max(received_at);
             self.outputs.push_back(Output::AddressConfirmed(source));
+            if check.is_nomination {
+                self.sends_to(source);
+            }
         }
         let handled = self.rtc.handle_input(input);
         self.settle(handled, received_at);
     }
 
-    /// Tells whether this is a connectivity check by somebody who knows our password.
+    /// Reads a connectivity check by somebody who knows our password; anything else is `None`.
     ///
     /// str0m checks that as well, but accepts whatever comes from the peer's address without saying how it judged, and
     /// an address is easily forged.
-    fn is_check(&mut self, datagram: &[u8]) -> bool {
-        // RFC 7983: the first byte tells STUN (0..=3) from DTLS and SRTP.
-        if !matches!(datagram.first(), Some(0..=3)) {
-            return false;
-        }
-        let Ok(message) = StunMessage::parse(datagram) else { return false };
+    fn check(&mut self, datagram: &[u8]) -> Option<Check> {
+        let message = StunMessage::parse(datagram).ok().filter(|_| is_stun(datagram))?;
         let ours = self.rtc.direct_api().local_ice_credentials();
         let is_to_us = message.split_username().is_some_and(|(local, _)| local == ours.ufrag);
         let sha1_hmac = |key: &[u8], parts: &[&[u8]]| self.identity.crypto.sha1_hmac_provider.sha1_hmac(key, parts);
-        message.is_binding_request() && is_to_us && message.verify(ours.pass.as_bytes(), sha1_hmac)
+        let is_check = message.is_binding_request() && is_to_us && message.verify(ours.pass.as_bytes(), sha1_hmac);
+        is_check.then(|| Check { is_nomination: message.use_candidate() })
     }
 
     /// Lets time pass; to be called at [`next_timeout`](Self::next_timeout) at the latest.
@@ -276,6 +268,7 @@ impl Session {
             Some(creds) if !self.offer.has_credentials(&creds) => {
                 let offer = self.offer.with_credentials(&creds);
                 accept_offer(&mut self.rtc, &offer)?;
+                self.leave_media_to_egress();
                 self.offer = offer;
                 self.consent_at = now;
                 self.drive(now);
@@ -291,26 +284,6 @@ impl Session {
         if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(mid, None) {
             stream.request_keyframe(KeyframeRequestKind::Pli);
             self.drive(now);
-        }
-    }
-
-    /// Sends a publisher's packets to this viewer. `after_gap` says that packets before these were withheld.
-    pub fn forward(&mut self, batch: &PacketBatch, after_gap: bool, now: Instant) {
-        if after_gap || !self.state.connected {
-            self.forwarder.skipped();
-        }
-        if !self.state.connected {
-            return;
-        }
-        for packets in batch.packets.chunks(WRITES_PER_DRAIN) {
-            for packet in packets {
-                self.write(batch, packet);
-            }
-            self.drive(now);
-        }
-        let is_shown = |packet: &RtpPacket| packet.codec.kind() == MediaKind::Video && self.carries(packet.codec);
-        if batch.packets.iter().any(is_shown) && self.forwarder.wants_keyframe(now) {
-            self.outputs.push_back(Output::KeyframeWanted);
         }
     }
 
@@ -335,18 +308,6 @@ impl Session {
     /// Shows the session to people.
     pub fn state(&self) -> &SessionState {
         &self.state
-    }
-
-    fn write(&mut self, batch: &PacketBatch, packet: &RtpPacket) {
-        let Some(mid) = self.mids.of(packet.codec.kind()) else { return };
-        let Some(pt) = self.payload_type(packet.codec) else { return };
-        let Some(forwarded) = self.forwarder.forward(batch.source, packet) else { return };
-        let mut direct = self.rtc.direct_api();
-        let Some(stream) = direct.stream_tx_by_mid(mid, None) else { return };
-        let (seq_no, timestamp) = (forwarded.seq_no.into(), forwarded.timestamp);
-        let write = RtpWrite::new(pt, seq_no, timestamp, forwarded.wallclock, Arc::clone(&packet.payload));
-        stream.write_rtp(write.marker(packet.marker).nackable(packet.codec.kind() == MediaKind::Video));
-        self.state.packets += 1;
     }
 
     fn payload_type(&self, codec: Codec) -> Option<Pt> {
@@ -383,14 +344,6 @@ impl Session {
         Ok(())
     }
 
-    /// Sets how much of a viewer's video is kept and may be sent again.
-    fn keep_for_retransmission(&mut self) {
-        let Some(mid) = self.mids.video else { return };
-        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None) {
-            stream.set_rtx_cache(RETRANSMISSION_PACKETS, RETRANSMISSION_AGE, Some(RETRANSMISSION_SHARE_MAX));
-        }
-    }
-
     fn drive(&mut self, now: Instant) {
         let handled = self.rtc.handle_input(Input::Timeout(now));
         self.settle(handled, now);
@@ -412,9 +365,12 @@ impl Session {
                     break;
                 }
                 Ok(RtcOutput::Transmit(transmit)) => {
+                    if !is_stun(&transmit.contents) {
+                        self.sends_to(transmit.destination);
+                    }
                     self.outputs.push_back(Output::Transmit(transmit.destination, transmit.contents.into()));
                 }
-                Ok(RtcOutput::Event(event)) => self.note(event),
+                Ok(RtcOutput::Event(event)) => self.note(event, now),
                 Err(error) => {
                     self.fail(&error);
                     break;
@@ -429,18 +385,22 @@ impl Session {
         }
     }
 
-    fn note(&mut self, event: Event) {
+    fn note(&mut self, event: Event, now: Instant) {
         match event {
             Event::Connected => {
                 self.is_secured = true;
                 self.state.connected = true;
                 self.outputs.push_back(Output::Connected);
+                self.attach_egress();
             }
             Event::RtpPacket(packet) => self.note_packet(packet),
-            Event::KeyframeRequest(_) => self.outputs.push_back(Output::KeyframeWanted),
-            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.state.connected = false,
-            // Before DTLS is through, str0m would keep what is written until it is, however long that takes.
-            Event::IceConnectionStateChange(state) if state.is_connected() => self.state.connected = self.is_secured,
+            Event::RawPacket(packet) => {
+                if let RawPacket::RtcpRx(rtcp) = *packet {
+                    self.note_rtcp(&rtcp, now);
+                }
+            }
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.reachable(false),
+            Event::IceConnectionStateChange(state) if state.is_connected() => self.reachable(self.is_secured),
             Event::PeerStats(stats) => self.state.rtt_ms = stats.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
             Event::MediaIngressStats(stats) => self.state.loss = stats.loss,
             _ => {}
@@ -494,13 +454,15 @@ impl Session {
     }
 }
 
-impl Mids {
-    fn of(self, kind: MediaKind) -> Option<Mid> {
-        match kind {
-            MediaKind::Audio => self.audio,
-            MediaKind::Video => self.video,
-        }
-    }
+/// A connectivity check that was found right.
+struct Check {
+    /// Whether the other side wants to use this pair (RFC 8445 §8.1).
+    is_nomination: bool,
+}
+
+/// Tells STUN from DTLS and SRTP by the first byte (RFC 7983).
+fn is_stun(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(0..=3))
 }
 
 /// Negotiates. str0m asserts what it takes for granted of an offer, and an offer is anybody's text: what our own checks

@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Room;
+use super::sessions::Stage;
 use crate::core::meter::TrackFigures;
 use crate::core::offer::Role;
-use crate::observe::{PATIENCE, observe, observe_all, observed};
+use crate::observe::{Observe, PATIENCE, observe, observe_all};
 use crate::packager::{HlsStatus, PackagerStatus, RecordingStatus, Status};
 
 /// The most sessions whose state is shown one by one.
@@ -148,7 +149,7 @@ impl Room {
         }
     }
 
-    fn viewers(&self) -> usize {
+    pub(super) fn viewers(&self) -> usize {
         self.sessions.values().filter(|member| member.role == Role::Viewer).count()
     }
 
@@ -162,24 +163,42 @@ impl Room {
             "keyframes_asked_for": keyframes_asked_for,
             "finishing": self.finishing.len(),
         });
-        let shown = self.sessions.values().take(MAX_SESSIONS_SHOWN);
-        let peers = shown.map(|member| member.peer.clone().recipient()).collect();
-        let relay = self.relay.clone().map(Addr::recipient);
+        let (peers, waiting) = self.shown_sessions();
+        let relays = self.relays.values().map(|relay| relay.clone().recipient()).collect();
         let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned().map(Addr::recipient);
-        let (udp, uploader) = (self.shared.udp.clone().recipient(), self.shared.uploader.clone().recipient());
+        let udp = self.shared.workers.iter().map(|worker| worker.udp.clone().recipient()).collect();
+        let uploader = self.shared.uploader.clone().recipient();
+        let limits = json!(self.shared.limits.state());
         async move {
-            let relay = match relay {
-                Some(relay) => observe(&relay).await,
-                None => Value::Null,
-            };
+            let relays = observe_all(relays).await;
             let packager = match packager {
                 Some(packager) => observe(&packager).await,
                 None => Value::Null,
             };
-            let peers: Vec<Value> = observe_all(peers).await;
-            let (udp, uploader) = (observe(&udp).await, observe(&uploader).await);
-            json!({ "room": own, "relay": relay, "peers": observed(&peers), "packager": packager, "udp": udp, "uploader": uploader })
+            let peers = [observe_all(peers).await, waiting].concat();
+            let (udp, uploader) = (observe_all(udp).await, observe(&uploader).await);
+            json!({
+                "room": own,
+                "limits": limits,
+                "relays": relays,
+                "peers": peers,
+                "packager": packager,
+                "udp": udp,
+                "uploader": uploader,
+            })
         }
+    }
+
+    /// Returns whom to ask for their state, and the states of sessions that no worker runs yet.
+    fn shown_sessions(&self) -> (Vec<Recipient<Observe>>, Vec<Value>) {
+        let (mut peers, mut waiting) = (Vec::new(), Vec::new());
+        for member in self.sessions.values().take(MAX_SESSIONS_SHOWN) {
+            match &member.stage {
+                Stage::Running(peer) => peers.push(peer.clone().recipient()),
+                Stage::Waiting(it) => waiting.push(it.observed()),
+            }
+        }
+        (peers, waiting)
     }
 }
 

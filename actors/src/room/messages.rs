@@ -9,7 +9,7 @@ use onair_media::{PacketBatch, RecordingId};
 use crate::core::offer::{Offer, OfferError, Role};
 use crate::core::session::EndReason;
 use crate::packager::Packager;
-use crate::peer::Peer;
+use crate::patch::{Patch, PatchError, Patched};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId};
 
@@ -75,6 +75,12 @@ pub enum AdmitError {
     /// The offer was refused.
     #[error(transparent)]
     Offer(#[from] OfferError),
+    /// The room has as many viewers as it may.
+    #[error("the room is full")]
+    RoomFull,
+    /// The server has as much to do as it can: another viewer would cost those who watch.
+    #[error("the server is busy")]
+    Busy,
     /// All seats are taken.
     #[error("the server is full")]
     Full,
@@ -83,10 +89,17 @@ pub enum AdmitError {
     ShuttingDown,
 }
 
-/// Finds a session by its id and role. *Reliable.*
+/// Changes a session by its id and role. Returns the answer, or why not. *Reliable.*
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Peer>>")]
-pub struct FindSession(pub SessionId, pub Role);
+#[rtype(result = "Result<Patched, PatchError>")]
+pub struct PatchSession {
+    /// The session.
+    pub session: SessionId,
+    /// What it is.
+    pub role: Role,
+    /// What to change.
+    pub patch: Patch,
+}
 
 /// Ends a session by its id and role. Returns whether there was one. *Reliable.*
 #[derive(Debug, Message)]

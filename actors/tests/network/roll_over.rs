@@ -29,8 +29,8 @@ fn more_than_65536_packets_are_decrypted() {
             sender_report: None,
         });
         let batch = PacketBatch { source: SourceId(1), packets: packets.collect() };
-        stage.viewers[0].pair.session.forward(&batch, false, stage.now);
-        stage.viewers[0].pair.settle(stage.now);
+        stage.egress.push(&batch, false);
+        stage.serve_viewers();
         stage.run_for(Duration::from_millis(10));
     }
     stage.run_for(Duration::from_millis(100));

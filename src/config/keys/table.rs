@@ -15,7 +15,7 @@ use crate::config::value::{boolean, choice, integer, text};
 use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 22] = [
+pub(in crate::config) static KEYS: [Key; 26] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -72,6 +72,36 @@ pub(in crate::config) static KEYS: [Key; 22] = [
         doc: "How many publishers and WebRTC viewers there may be at once; 1 to 1000000.",
         set: |config, input| store(&mut config.media.max_sessions, integer(input.item, 1..=1_000_000)),
         show: |config| one(i64::from(config.media.max_sessions)),
+    },
+    Key {
+        path: "media.max_viewers_per_room",
+        kind: Kind::Integer,
+        doc: "How many WebRTC viewers one room may have; 0 to 1000000, 0 is as many as there may be sessions.",
+        set: |config, input| store(&mut config.media.max_viewers_per_room, integer(input.item, 0..=1_000_000)),
+        show: |config| one(i64::from(config.media.max_viewers_per_room)),
+    },
+    Key {
+        path: "media.max_load_percent",
+        kind: Kind::Integer,
+        doc: "How busy the workers may be, on average over some seconds, for another WebRTC viewer to be let in; 10 to 100, \
+              100 is however busy.",
+        set: |config, input| store(&mut config.media.max_load_percent, integer(input.item, 10..=100)),
+        show: |config| one(i64::from(config.media.max_load_percent)),
+    },
+    Key {
+        path: "media.batch_us",
+        kind: Kind::Integer,
+        doc: "How many microseconds a busy worker lets packets gather before it sends them to viewers, at most; an idle one \
+              never waits; 0 to 20000.",
+        set: |config, input| store(&mut config.media.batch, integer(input.item, 0..=20_000).map(microseconds)),
+        show: |config| one(whole(config.media.batch.as_micros())),
+    },
+    Key {
+        path: "media.workers",
+        kind: Kind::Integer,
+        doc: "How many threads carry media, each with a socket on the one port; 0 to 256, 0 is one for each core.",
+        set: |config, input| store(&mut config.media.workers, integer(input.item, 0..=256)),
+        show: |config| one(i64::from(config.media.workers)),
     },
     Key {
         path: "storage.url",
@@ -200,6 +230,10 @@ fn store<T, E: Into<Vec<Fault>>>(slot: &mut T, parsed: Result<T, E>) -> Result<(
 
 fn tls(config: &mut Config) -> &mut Tls {
     config.http.tls.get_or_insert_default()
+}
+
+fn microseconds(count: u32) -> Duration {
+    Duration::from_micros(count.into())
 }
 
 fn milliseconds(count: u32) -> Duration {

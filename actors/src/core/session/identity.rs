@@ -10,7 +10,9 @@ use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::Codec as Str0mCodec;
 use str0m::rtp::{Extension, ExtensionMap};
 
+use super::key_tap::tapped;
 use crate::core::offer::Role;
+use crate::core::wall_clock::WallClock;
 
 /// Holds what all sessions of a process share.
 #[derive(Debug, Clone)]
@@ -18,6 +20,7 @@ pub struct Identity {
     pub(super) crypto: Arc<CryptoProvider>,
     certificate: DtlsCert,
     pub(super) candidates: Vec<SocketAddr>,
+    pub(super) clock: WallClock,
 }
 
 impl Identity {
@@ -26,10 +29,15 @@ impl Identity {
     ///
     /// # Errors
     /// When the crypto provider cannot make a certificate.
-    pub fn new(candidates: Vec<SocketAddr>) -> Result<Self, IdentityError> {
-        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+    pub fn new(candidates: Vec<SocketAddr>, clock: WallClock) -> Result<Self, IdentityError> {
+        let crypto = Arc::new(tapped(str0m::crypto::from_feature_flags()));
         let certificate = crypto.dtls_provider.generate_certificate().ok_or(IdentityError)?;
-        Ok(Self { crypto, certificate, candidates })
+        Ok(Self { crypto, certificate, candidates, clock })
+    }
+
+    /// Returns the clock that all reports go by.
+    pub const fn clock(&self) -> WallClock {
+        self.clock
     }
 
     /// Returns the local address that packets from `source` are said to have reached.
@@ -54,6 +62,8 @@ pub(super) fn config(identity: &Identity, role: Role) -> RtcConfig {
         .enable_opus(true, false)
         .enable_h264(true)
         .set_extension_map(extensions(role))
+        // What a viewer reports goes to its media plane.
+        .enable_raw_packets(role == Role::Viewer)
         .set_stats_interval((role == Role::Publisher).then_some(Duration::from_secs(2)));
     for (pt, rtx, may_fragment, profile_level_id) in MORE_H264 {
         config.codec_config().add_h264(pt.into(), Some(rtx.into()), may_fragment, profile_level_id);

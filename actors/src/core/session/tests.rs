@@ -1,6 +1,7 @@
 //! What is negotiated with whom, from offers as senders write them.
 
 use super::*;
+use crate::core::wall_clock::WallClock;
 
 const TRANSPORT: &str = "c=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=sendonly\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n\
     a=setup:actpass\r\na=fingerprint:sha-256 \
@@ -17,7 +18,8 @@ fn offer(payload_types: &str, attributes: &[&str]) -> String {
 }
 
 fn accept(text: &str) -> Result<(Session, String), OfferError> {
-    let identity = Arc::new(Identity::new(vec!["127.0.0.1:8080".parse().unwrap()]).unwrap());
+    let clock = WallClock::new(Instant::now(), SystemTime::UNIX_EPOCH);
+    let identity = Arc::new(Identity::new(vec!["127.0.0.1:8080".parse().unwrap()], clock).unwrap());
     Session::accept(identity, Offer::parse(text, Role::Publisher)?, [7; 12], Instant::now())
 }
 

@@ -2,10 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use onair_actors::core::egress::EgressOrder;
 use onair_actors::core::offer::{Offer, Role};
 use onair_actors::core::session::{EndReason, Identity, Output, Session};
+use onair_actors::core::wall_clock::WallClock;
 use onair_media::RtpPacket;
 
 use super::client::Client;
@@ -14,6 +16,12 @@ use super::random::Random;
 
 /// Where the server listens.
 pub(crate) const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 8080);
+
+/// The clock of the server; the time of day is of no matter here.
+pub(crate) fn clock() -> WallClock {
+    static CLOCK: LazyLock<WallClock> = LazyLock::new(|| WallClock::new(Instant::now(), SystemTime::now()));
+    *CLOCK
+}
 
 /// Decides whether a datagram to the server passes: a firewall, beside the chances of the network.
 pub(crate) type Filter = fn(&[u8]) -> bool;
@@ -42,6 +50,8 @@ pub(crate) struct Said {
     pub(crate) packets: Vec<RtpPacket>,
     pub(crate) connected: bool,
     pub(crate) keyframes_wanted: u64,
+    /// What a viewer's session wants of its media plane, not yet taken by the stage.
+    pub(crate) orders: Vec<EgressOrder>,
     pub(crate) confirmed: Vec<SocketAddr>,
     pub(crate) ended: Option<(Instant, EndReason)>,
 }
@@ -49,7 +59,8 @@ pub(crate) struct Said {
 impl Pair {
     /// Negotiates a session; nothing is sent yet. `host` is the last byte of the client's address.
     pub(crate) fn new(role: Role, host: u8, seed: u64, conditions: Conditions, now: Instant) -> Self {
-        static IDENTITY: LazyLock<Arc<Identity>> = LazyLock::new(|| Arc::new(Identity::new(vec![SERVER]).unwrap()));
+        static IDENTITY: LazyLock<Arc<Identity>> =
+            LazyLock::new(|| Arc::new(Identity::new(vec![SERVER], clock()).unwrap()));
         let mut random = Random::new(seed ^ u64::from(host) << 32);
         let mut client = Client::new(role, (Ipv4Addr::new(198, 51, 100, host), 50_000).into(), now);
         let (offer, pending) = client.offer(role);
@@ -121,6 +132,7 @@ impl Pair {
                 }
                 Output::Packet(packet) => self.said.packets.push(packet),
                 Output::KeyframeWanted => self.said.keyframes_wanted += 1,
+                Output::Egress(order) => self.said.orders.push(order),
                 Output::Connected => self.said.connected = true,
                 Output::AddressConfirmed(address) => self.said.confirmed.push(address),
                 Output::Ended(reason) => self.said.ended = Some((now, reason)),

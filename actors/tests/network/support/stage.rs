@@ -1,7 +1,9 @@
 //! The whole broadcast on virtual time: publishers, the room between, viewers, and the packager.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use onair_actors::core::egress::{EgressGroup, SendBuffer};
 use onair_actors::core::offer::Role;
 use onair_actors::core::throttle::KeyframeThrottle;
 use onair_media::{PacketBatch, RtpPacket, SourceId};
@@ -9,7 +11,7 @@ use onair_media::{PacketBatch, RtpPacket, SourceId};
 use super::camera::Camera;
 use super::netem::Conditions;
 use super::packaging::Packaging;
-use super::pair::Pair;
+use super::pair::{Pair, clock};
 
 /// The least step of time, so that a peer that always has something to do cannot stop the clock.
 const TICK: Duration = Duration::from_micros(250);
@@ -23,6 +25,8 @@ pub(crate) struct Stage {
     seed: u64,
     pub(crate) publishers: Vec<Publisher>,
     pub(crate) viewers: Vec<Viewer>,
+    /// The media plane of the viewers, by their index.
+    pub(crate) egress: EgressGroup<usize>,
     /// Whose packets the room takes: those of the publisher who came last.
     on_air: usize,
 }
@@ -49,7 +53,14 @@ pub(crate) struct Viewer {
 
 impl Stage {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { now: Instant::now(), seed, publishers: Vec::new(), viewers: Vec::new(), on_air: 0 }
+        Self {
+            now: Instant::now(),
+            seed,
+            publishers: Vec::new(),
+            viewers: Vec::new(),
+            egress: EgressGroup::new(clock()),
+            on_air: 0,
+        }
     }
 
     /// Adds a publisher, connects it, lets it film and puts it on the air. Returns its index.
@@ -124,15 +135,38 @@ impl Stage {
         let mut wants_keyframe = false;
         for (index, publisher) in self.publishers.iter_mut().enumerate() {
             let Some(batch) = publisher.step(self.now).filter(|_| index == self.on_air) else { continue };
-            self.viewers.iter_mut().for_each(|viewer| viewer.pair.session.forward(&batch, false, self.now));
+            self.egress.push(&batch, false);
         }
         for viewer in &mut self.viewers {
             viewer.step(self.now);
             wants_keyframe |= std::mem::take(&mut viewer.pair.said.keyframes_wanted) > 0;
         }
+        self.serve_viewers();
+        wants_keyframe |= self.egress.take_keyframe_wish();
         if let Some(publisher) = self.publishers.get_mut(self.on_air) {
             publisher.ask_for_keyframe(self.now, wants_keyframe);
         }
+    }
+
+    /// Does what the viewers' sessions want, and sends what there is for them: what the relay does.
+    pub(crate) fn serve_viewers(&mut self) {
+        let mut buffer = SendBuffer::default();
+        for index in 0..self.viewers.len() {
+            for order in std::mem::take(&mut self.viewers[index].pair.said.orders) {
+                if let Some(to) = self.egress.obey(index, order, self.now, &mut buffer) {
+                    self.transmit(to, &buffer);
+                }
+            }
+        }
+        while let Some(to) = self.egress.next(self.now, &mut buffer) {
+            self.transmit(to, &buffer);
+        }
+    }
+
+    fn transmit(&mut self, to: SocketAddr, buffer: &SendBuffer) {
+        let viewer = self.viewers.iter_mut().find(|viewer| viewer.pair.client.address() == to);
+        let down = &mut viewer.expect("media goes to a viewer").pair.down;
+        buffer.datagrams().for_each(|datagram| down.send(self.now, datagram));
     }
 }
 

@@ -1,0 +1,181 @@
+//! The viewers of one room on one worker, served one after the other.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use onair_media::PacketBatch;
+use serde::Serialize;
+
+use super::EgressOrder;
+use super::buffer::SendBuffer;
+use super::log::PacketLog;
+use super::viewer::{Egress, Turn};
+use crate::core::wall_clock::WallClock;
+
+/// Holds a room's packets and its viewers, each under a key `K`.
+///
+/// Media goes in by [`push`](Self::push); then [`next`](Self::next) is called until it returns `None`. It need not be at
+/// once, and more media may come in between: whoever has had no turn yet gets all of it in one.
+#[derive(Debug)]
+pub struct EgressGroup<K> {
+    clock: WallClock,
+    log: PacketLog,
+    viewers: Vec<(K, Egress)>,
+    places: HashMap<K, usize>,
+    /// Whose turn it is.
+    turn: usize,
+    wants_keyframe: bool,
+    /// Sums of those who have left.
+    left: Sums,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Sums {
+    sent: u64,
+    resent: u64,
+    dropped: u64,
+}
+
+impl Sums {
+    fn add(&mut self, (sent, resent, dropped): (u64, u64, u64)) {
+        self.sent += sent;
+        self.resent += resent;
+        self.dropped += dropped;
+    }
+}
+
+/// Shows a group to people.
+#[derive(Debug, Serialize)]
+pub struct EgressCounts {
+    /// Viewers who are attached.
+    pub viewers: usize,
+    /// Media packets sent.
+    pub sent_packets: u64,
+    /// Media packets sent again.
+    pub resent_packets: u64,
+    /// Media packets that viewers missed because the worker was too slow for them.
+    pub dropped_packets: u64,
+    /// Packets kept for retransmission and for viewers who come.
+    pub kept_packets: usize,
+    /// Their payload.
+    pub kept_bytes: usize,
+}
+
+impl<K: Copy + Eq + Hash> EgressGroup<K> {
+    /// Creates a group without viewers.
+    pub fn new(clock: WallClock) -> Self {
+        Self {
+            clock,
+            log: PacketLog::default(),
+            viewers: Vec::new(),
+            places: HashMap::new(),
+            turn: 0,
+            wants_keyframe: false,
+            left: Sums::default(),
+        }
+    }
+
+    /// Takes a batch in. `after_gap` says that packets before it were withheld.
+    pub fn push(&mut self, batch: &PacketBatch, after_gap: bool) {
+        self.log.push(batch, after_gap);
+    }
+
+    /// Does what a viewer's session asks for. Returns where `out` is to be sent, when that makes datagrams.
+    pub fn obey(&mut self, key: K, order: EgressOrder, now: Instant, out: &mut SendBuffer) -> Option<SocketAddr> {
+        match order {
+            EgressOrder::Attach(egress) => self.attach(key, *egress, now),
+            EgressOrder::Detach => self.detach(key),
+            EgressOrder::Resend(seq_nos) => return self.resend(key, &seq_nos, now, out),
+            EgressOrder::Known(kind) => self.with(key, |egress| egress.known(kind)),
+            EgressOrder::Redirect(destination) => self.with(key, |egress| egress.redirect(destination)),
+            EgressOrder::Pause => self.with(key, |egress| egress.pause(true, now)),
+            EgressOrder::Resume => {
+                self.with(key, |egress| egress.pause(false, now));
+                self.wants_keyframe = true;
+            }
+        }
+        None
+    }
+
+    /// Takes a viewer in; one with the same key is replaced.
+    fn attach(&mut self, key: K, mut egress: Egress, now: Instant) {
+        self.detach(key);
+        self.wants_keyframe |= egress.join(&self.log, now);
+        self.places.insert(key, self.viewers.len());
+        self.viewers.push((key, egress));
+    }
+
+    fn detach(&mut self, key: K) {
+        let Some(place) = self.places.remove(&key) else { return };
+        let (_, gone) = self.viewers.swap_remove(place);
+        self.left.add(gone.counts());
+        if let Some((moved, _)) = self.viewers.get(place) {
+            self.places.insert(*moved, place);
+        }
+    }
+
+    /// Writes the datagrams of the viewer whose turn it is into `out`, and returns where they go.
+    ///
+    /// `None`: nobody has anything to get now.
+    pub fn next(&mut self, now: Instant, out: &mut SendBuffer) -> Option<SocketAddr> {
+        out.clear();
+        let turn = Turn { log: &self.log, now, clock: self.clock };
+        for _ in 0..self.viewers.len() {
+            self.turn = if self.turn + 1 < self.viewers.len() { self.turn + 1 } else { 0 };
+            let (_, egress) = &mut self.viewers[self.turn];
+            if !egress.has_news(&self.log) {
+                continue;
+            }
+            self.wants_keyframe |= egress.fill(&turn, out);
+            if !out.is_empty() {
+                return Some(egress.destination());
+            }
+        }
+        None
+    }
+
+    /// Writes what a viewer asks for again into `out`, and returns where it goes, if it is there.
+    fn resend(&mut self, key: K, seq_nos: &[u16], now: Instant, out: &mut SendBuffer) -> Option<SocketAddr> {
+        out.clear();
+        let turn = Turn { log: &self.log, now, clock: self.clock };
+        let (_, egress) = self.viewers.get_mut(*self.places.get(&key)?)?;
+        egress.resend(seq_nos, &turn, out);
+        (!out.is_empty()).then(|| egress.destination())
+    }
+
+    /// Tells, once, that a viewer wants a keyframe.
+    pub fn take_keyframe_wish(&mut self) -> bool {
+        std::mem::take(&mut self.wants_keyframe)
+    }
+
+    /// Tells whether nobody watches.
+    pub fn is_empty(&self) -> bool {
+        self.viewers.is_empty()
+    }
+
+    /// Shows the group.
+    pub fn counts(&self) -> EgressCounts {
+        let mut sums = self.left;
+        self.viewers.iter().for_each(|(_, egress)| sums.add(egress.counts()));
+        let (kept_packets, kept_bytes) = self.log.kept();
+        EgressCounts {
+            viewers: self.viewers.len(),
+            sent_packets: sums.sent,
+            resent_packets: sums.resent,
+            dropped_packets: sums.dropped,
+            kept_packets,
+            kept_bytes,
+        }
+    }
+
+    fn with(&mut self, key: K, act: impl FnOnce(&mut Egress)) {
+        if let Some((_, egress)) = self.places.get(&key).and_then(|place| self.viewers.get_mut(*place)) {
+            act(egress);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! The packets of a room on one worker: what viewers have yet to get, may ask for again, or begin with.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use onair_media::{MediaKind, PacketBatch, RtpPacket, SourceId};
+
+use super::capture::CaptureClock;
+use super::equalise::paddings;
+
+/// How long packets are kept for retransmission: what comes later than that, no player waits for.
+const KEPT_FOR: Duration = Duration::from_secs(3);
+
+/// How long packets since the last keyframe are kept for those who come: encoders with a longer interval between
+/// keyframes exist, but a viewer would take too long to catch up.
+const KEYFRAME_KEPT_FOR: Duration = Duration::from_secs(15);
+
+/// The most payload that is kept: 15 s at 17 Mbit/s.
+const KEPT_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// The most packets that are kept, however small: ten thousand a second over the time of retransmission.
+const KEPT_MAX_PACKETS: usize = 32_768;
+
+/// One packet and what all viewers need to know of it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) source: SourceId,
+    pub(super) packet: RtpPacket,
+    /// When it was captured, on our clock.
+    pub(super) captured_at: Instant,
+    /// RTP padding that makes it as long as its neighbours.
+    pub(super) padding: u8,
+    /// Whether packets before it were withheld from the room.
+    pub(super) after_gap: bool,
+}
+
+/// Holds packets under numbers that only grow, in order of arrival.
+#[derive(Debug, Default)]
+pub(super) struct PacketLog {
+    entries: VecDeque<Entry>,
+    /// The number of the first entry.
+    begin: u64,
+    /// Where the newest keyframe begins, while that is of use.
+    keyframe: Option<u64>,
+    /// Video by source and sequence number.
+    by_seq_no: HashMap<(SourceId, u64), u64>,
+    bytes: usize,
+    source: Option<SourceId>,
+    clock: CaptureClock,
+    /// The highest timestamp of the source's video so far.
+    newest_video: Option<u32>,
+}
+
+impl PacketLog {
+    /// Appends a batch. `after_gap` says that packets before it were withheld.
+    pub(super) fn push(&mut self, batch: &PacketBatch, after_gap: bool) {
+        if self.source != Some(batch.source) {
+            (self.source, self.keyframe, self.newest_video) = (Some(batch.source), None, None);
+        }
+        if after_gap {
+            self.keyframe = None;
+        }
+        let paddings = paddings(&batch.packets);
+        for (at, (packet, padding)) in batch.packets.iter().zip(paddings).enumerate() {
+            self.note_video(batch.source, packet);
+            self.bytes += packet.payload.len();
+            self.entries.push_back(Entry {
+                source: batch.source,
+                packet: packet.clone(),
+                captured_at: self.clock.captured_at(batch.source, packet),
+                padding,
+                after_gap: after_gap && at == 0,
+            });
+        }
+        self.let_go();
+    }
+
+    fn note_video(&mut self, source: SourceId, packet: &RtpPacket) {
+        if packet.codec.kind() != MediaKind::Video {
+            return;
+        }
+        let number = self.end();
+        if packet.starts_keyframe {
+            self.keyframe = Some(number);
+        }
+        self.by_seq_no.insert((source, packet.seq_no), number);
+        let is_newer = |newest| (packet.timestamp.wrapping_sub(newest) as i32) > 0;
+        if self.newest_video.is_none_or(is_newer) {
+            self.newest_video = Some(packet.timestamp);
+        }
+    }
+
+    /// Returns the number that the next packet will have.
+    pub(super) fn end(&self) -> u64 {
+        self.begin + self.entries.len() as u64
+    }
+
+    /// Returns the number of the oldest packet that is still here.
+    pub(super) const fn begin(&self) -> u64 {
+        self.begin
+    }
+
+    /// Returns the number of the packet with which the newest keyframe of the present source begins.
+    pub(super) const fn keyframe(&self) -> Option<u64> {
+        self.keyframe
+    }
+
+    /// Returns the highest timestamp of the present source's video.
+    pub(super) const fn newest_video(&self) -> Option<u32> {
+        self.newest_video
+    }
+
+    /// Returns a packet by its number.
+    pub(super) fn get(&self, number: u64) -> Option<&Entry> {
+        self.entries.get(usize::try_from(number.checked_sub(self.begin)?).ok()?)
+    }
+
+    /// Returns the newest packet.
+    pub(super) fn newest(&self) -> Option<&Entry> {
+        self.entries.back()
+    }
+
+    /// Finds a video packet by the sequence number that its publisher gave it.
+    pub(super) fn find(&self, source: SourceId, seq_no: u64) -> Option<&Entry> {
+        self.get(*self.by_seq_no.get(&(source, seq_no))?)
+    }
+
+    /// Returns how many packets and bytes are kept.
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
+    fn let_go(&mut self) {
+        let Some(now) = self.entries.back().map(|entry| entry.packet.received_at) else { return };
+        let age = |entry: &Entry| now.saturating_duration_since(entry.packet.received_at);
+        while let Some(first) = self.entries.front() {
+            let is_old = age(first) > KEPT_FOR;
+            let is_wanted =
+                self.keyframe.is_some_and(|keyframe| self.begin >= keyframe) && age(first) <= KEYFRAME_KEPT_FOR;
+            let is_too_much = self.bytes > KEPT_MAX_BYTES || self.entries.len() > KEPT_MAX_PACKETS;
+            if (!is_old || is_wanted) && !is_too_much {
+                return;
+            }
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        let Some(first) = self.entries.pop_front() else { return };
+        self.bytes -= first.packet.payload.len();
+        let key = (first.source, first.packet.seq_no);
+        if first.packet.codec.kind() == MediaKind::Video && self.by_seq_no.get(&key) == Some(&self.begin) {
+            self.by_seq_no.remove(&key);
+        }
+        self.begin += 1;
+        self.keyframe = self.keyframe.filter(|keyframe| *keyframe >= self.begin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onair_media::Codec;
+
+    use super::*;
+
+    fn batch(source: u32, seq_no: u64, at: Instant, starts_keyframe: bool, bytes: usize) -> PacketBatch {
+        let packet = RtpPacket {
+            codec: Codec::H264,
+            seq_no,
+            timestamp: seq_no as u32 * 3000,
+            marker: true,
+            starts_keyframe,
+            payload: vec![0; bytes].into(),
+            received_at: at,
+            sender_report: None,
+        };
+        PacketBatch { source: SourceId(source), packets: vec![packet] }
+    }
+
+    #[test]
+    fn the_last_keyframe_and_all_behind_it_stay_for_those_who_come() {
+        let start = Instant::now();
+        let mut log = PacketLog::default();
+        // A keyframe, then fourteen seconds without one, ten packets a second.
+        for number in 0..140 {
+            log.push(&batch(1, number, start + Duration::from_millis(100 * number), number == 20, 100), false);
+        }
+        assert_eq!((log.begin(), log.keyframe(), log.end()), (20, Some(20), 140));
+        assert_eq!(log.find(SourceId(1), 20).unwrap().packet.seq_no, 20);
+        assert!(log.find(SourceId(1), 19).is_none());
+        // The next keyframe sends the old ones away, but for what may be asked for again.
+        log.push(&batch(1, 140, start + Duration::from_secs(14), true, 100), false);
+        assert_eq!((log.begin(), log.keyframe()), (110, Some(140)));
+        assert_eq!(log.kept(), (31, 3100));
+    }
+
+    #[test]
+    fn a_keyframe_too_long_ago_is_of_no_use() {
+        let start = Instant::now();
+        let mut log = PacketLog::default();
+        for second in 0..30 {
+            log.push(&batch(1, second, start + Duration::from_secs(second), second == 0, 100), false);
+        }
+        assert_eq!((log.keyframe(), log.end() - log.begin()), (None, 4));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_bytes_and_in_packets() {
+        let start = Instant::now();
+        let mut log = PacketLog::default();
+        for number in 0..100 {
+            log.push(&batch(1, number, start, number == 0, 1024 * 1024), false);
+        }
+        assert_eq!(log.kept(), (32, 32 * 1024 * 1024));
+        assert_eq!(log.by_seq_no.len(), 32);
+        for number in 0..40_000 {
+            log.push(&batch(2, number, start, number == 0, 1), false);
+        }
+        assert_eq!((log.kept().0, log.by_seq_no.len()), (KEPT_MAX_PACKETS, KEPT_MAX_PACKETS));
+    }
+
+    #[test]
+    fn nobody_begins_with_another_publisher_or_behind_a_gap() {
+        let start = Instant::now();
+        let mut log = PacketLog::default();
+        log.push(&batch(1, 7, start, true, 9), false);
+        assert_eq!(log.keyframe(), Some(0));
+        log.push(&batch(2, 7, start, false, 9), false);
+        assert_eq!(log.keyframe(), None);
+        // Both packets number seven can be asked for again.
+        assert!(log.find(SourceId(1), 7).is_some() && log.find(SourceId(2), 7).is_some());
+        log.push(&batch(2, 8, start, true, 9), false);
+        log.push(&batch(2, 30, start, false, 9), true);
+        assert_eq!(log.keyframe(), None);
+    }
+}
