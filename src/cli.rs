@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::config::{Exposure, Flag, Report, Secret, Sources};
+use crate::load::LoadArgs;
 
 /// An actor-based broadcasting and recording server: WHIP in, WebRTC and HLS out, recordings straight into object storage.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Publish a media file to a WHIP server
     Publish(PublishArgs),
+    /// Load-test a WHIP and WHEP server, this one or another
+    Load(LoadArgs),
     /// Say what is wrong with the configuration, all of it at once
     CheckConfig,
 }

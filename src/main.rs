@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod demo;
+mod load;
 mod logging;
 mod publish;
 mod serve;
@@ -43,6 +44,12 @@ fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Demo(args) => {
             logging::install(&config.log);
             demo::run(config, args.clip)
+        }
+        Command::Load(args) => {
+            logging::install(&config.log);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let report = tokio::task::LocalSet::new().block_on(&runtime, load::run(&args))?;
+            Ok(say(report.to_string().trim_end())?)
         }
         Command::Publish(PublishArgs { file, to, looped, token }) => {
             logging::install(&config.log);

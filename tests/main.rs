@@ -13,6 +13,7 @@ mod config_cli;
 mod ffmpeg_whip;
 mod hls;
 mod limits;
+mod load;
 mod publish_record;
 mod purity;
 mod recordings_api;

@@ -2,7 +2,7 @@
 
 mod clip;
 mod sender;
-mod whip;
+pub(crate) mod whip;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -110,7 +110,7 @@ async fn send(sender: &mut Sender, clip: &mut Clip, looped: bool) -> Result<(), 
 }
 
 /// Finds the address from which this machine reaches the server; connecting a UDP socket sends nothing.
-async fn local_address(to: &Url) -> io::Result<IpAddr> {
+pub(crate) async fn local_address(to: &Url) -> io::Result<IpAddr> {
     let host = to.host_str().unwrap_or("127.0.0.1").trim_matches(['[', ']']).to_owned();
     let port = to.port_or_known_default().unwrap_or(80);
     let server = lookup_host((host, port)).await?.next().ok_or(io::ErrorKind::NotFound)?;

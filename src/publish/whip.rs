@@ -1,4 +1,4 @@
-//! A WHIP client's HTTP (RFC 9725): POST an offer, DELETE the session.
+//! The HTTP of a WHIP client (RFC 9725), which is that of a WHEP client, too: POST an offer, DELETE the session.
 
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, StatusCode};
@@ -48,7 +48,12 @@ pub(crate) enum WhipError {
 impl Endpoint {
     /// Names an endpoint and the token that it asks for.
     pub(crate) fn new(url: Url, token: Option<Secret>) -> Self {
-        Self { http: Client::new(), url, token }
+        Self::over(Client::new(), url, token)
+    }
+
+    /// Names an endpoint whose connections are shared with others.
+    pub(crate) fn over(http: Client, url: Url, token: Option<Secret>) -> Self {
+        Self { http, url, token }
     }
 
     /// Posts an offer.
