@@ -3,7 +3,7 @@
 //! Parameter sets and slice headers are true, so that servers see keyframes where there are any; what follows them is
 //! filling, which no decoder would make a picture of.
 
-use super::stamp::Stamp;
+use super::stamp::{STAMP_BYTES, Stamp};
 
 /// Pictures a second.
 pub(crate) const FRAMES_PER_S: u32 = 30;
@@ -19,6 +19,9 @@ const SPS: [u8; 9] = [0x67, 0x42, 0xe0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xe4];
 
 /// One slice group, CAVLC.
 const PPS: [u8; 4] = [0x68, 0xce, 0x38, 0x80];
+
+/// What stands at the beginning of each slice: the NAL unit's header, and as much of the slice's as we write.
+const SLICE_HEADER_BYTES: usize = 3;
 
 /// What a sound packet of 64 kbit/s and 20 ms holds.
 pub(crate) const SOUND_BYTES: usize = 160;
@@ -45,7 +48,7 @@ impl Frames {
         let gop_bytes = u64::from(bitrate_kbps) * 125 * gop_frames / u64::from(FRAMES_PER_S);
         let delta_bytes = gop_bytes / (gop_frames - 1 + KEYFRAME_WEIGHT);
         Self {
-            delta_bytes: delta_bytes.max(8) as usize,
+            delta_bytes: (delta_bytes as usize).max(SLICE_HEADER_BYTES + STAMP_BYTES),
             gop_frames: gop_frames as u32,
             number: 0,
             since_keyframe: 0,
@@ -66,9 +69,10 @@ impl Frames {
             (self.keyframe_wanted, self.since_keyframe) = (false, 0);
             self.keyframes += 1;
         }
-        let stamp = Stamp { sent_us, frame: self.number }.payload();
-        let mut payloads = if is_keyframe { vec![parameter_sets(), stamp] } else { vec![stamp] };
-        fragment(&self.slice(is_keyframe), &mut payloads);
+        let mut slice = self.slice(is_keyframe);
+        Stamp { sent_us, frame: self.number }.write(&mut slice[SLICE_HEADER_BYTES..]);
+        let mut payloads = if is_keyframe { vec![parameter_sets()] } else { Vec::new() };
+        fragment(&slice, &mut payloads);
         self.number = self.number.wrapping_add(1);
         self.since_keyframe += 1;
         payloads
@@ -83,10 +87,14 @@ impl Frames {
         if is_keyframe {
             // first_mb 0, slice_type 7 | pps 0, frame_num 0, idr_pic_id 0 or 1 (§7.4.3: neighbours differ).
             let idr_pic_id = if self.keyframes.is_multiple_of(2) { 0b101 } else { 0b010 };
-            slice[..3].copy_from_slice(&[0x65, 0b1000_1000, 0b1000_0000 | idr_pic_id]);
+            slice[..SLICE_HEADER_BYTES].copy_from_slice(&[0x65, 0b1000_1000, 0b1000_0000 | idr_pic_id]);
         } else {
             // first_mb 0, slice_type 5, pps 0, and the first bit of frame_num | its other three bits.
-            slice[..3].copy_from_slice(&[0x41, 0b1001_1010 | frame_num >> 3, (frame_num & 7) << 5 | 1]);
+            slice[..SLICE_HEADER_BYTES].copy_from_slice(&[
+                0x41,
+                0b1001_1010 | frame_num >> 3,
+                (frame_num & 7) << 5 | 1,
+            ]);
         }
         slice
     }
@@ -161,6 +169,7 @@ mod tests {
         let mut frames = Frames::new(100, 1000);
         frames.next(0);
         let payloads = frames.next(0);
-        assert_eq!((payloads.len(), payloads[1][0]), (2, 0x41));
+        assert_eq!((payloads.len(), payloads[0][0]), (1, 0x41));
+        assert!(Stamp::parse(&payloads[0]).is_some());
     }
 }

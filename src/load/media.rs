@@ -10,7 +10,7 @@ use super::answer::{Negotiated, Use};
 use super::freeze::Freezes;
 use super::rtcp::{self, Block, TRANSPORT_PACKETS_MAX};
 use super::sequence::{Counts, RollOver, Sequence};
-use super::stamp::{STAMP_BYTES, Stamp};
+use super::stamp::Stamp;
 
 /// The time between receiver reports.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -51,7 +51,6 @@ pub(crate) struct Opener {
     /// The server's direction.
     pub(crate) unprotector: Unprotector,
     /// What protection adds to a packet.
-    pub(crate) overhead_bytes: usize,
     /// Whether stamps are read.
     pub(crate) samples: bool,
 }
@@ -66,8 +65,31 @@ pub(crate) struct Media {
     repairs: RollOver,
     freezes: Freezes,
     has_keyframe: bool,
+    search: Search,
     request_at: Instant,
     transport: Transport,
+}
+
+/// Looks for a frame's stamp: in its first packet, or in the second where the first bears parameter sets.
+#[derive(Debug, Default)]
+struct Search {
+    timestamp: u32,
+    tries: u8,
+}
+
+impl Search {
+    /// Tells whether the packet of a frame is to be opened.
+    fn tries(&mut self, timestamp: u32) -> bool {
+        if self.timestamp != timestamp {
+            *self = Self { timestamp, tries: 0 };
+        }
+        self.tries = self.tries.saturating_add(1);
+        self.tries <= 2
+    }
+
+    fn found(&mut self) {
+        self.tries = u8::MAX;
+    }
 }
 
 #[derive(Debug)]
@@ -122,6 +144,7 @@ impl Media {
             repairs: RollOver::default(),
             freezes: Freezes::default(),
             has_keyframe: false,
+            search: Search::default(),
             request_at: now,
             transport: Transport::default(),
         }
@@ -164,8 +187,8 @@ impl Media {
             return None;
         }
         self.freezes.frame(header.timestamp, arrival.now);
-        let is_stamp = packet.len() == header.bytes + STAMP_BYTES + opener.overhead_bytes;
-        if self.has_keyframe && !(is_stamp && opener.samples) {
+        let may_be_stamped = opener.samples && self.search.tries(header.timestamp);
+        if self.has_keyframe && !may_be_stamped {
             return None;
         }
         scratch.clear();
@@ -202,6 +225,9 @@ impl Media {
         let first_keyframe = !self.has_keyframe && starts_keyframe(codec, payload);
         self.has_keyframe |= first_keyframe;
         let stamp = self.opener.as_ref().filter(|opener| opener.samples).and_then(|_| Stamp::parse(payload));
+        if stamp.is_some() {
+            self.search.found();
+        }
         Seen { delay_us: stamp.map(|stamp| arrival.at_us.saturating_sub(stamp.sent_us)), first_keyframe }
     }
 
@@ -384,14 +410,15 @@ mod tests {
     fn media(now: Instant, samples: bool) -> Media {
         let mut media = Media::new(Negotiated::parse(ANSWER), 5, now, Duration::ZERO);
         let unprotector = Unprotector::new(PROFILE, &master());
-        media.unlock(Opener { unprotector, overhead_bytes: PROFILE.rtp_overhead_bytes(), samples });
+        media.unlock(Opener { unprotector, samples });
         media
     }
 
     /// Protects a packet with a transport-wide number beside its own.
     fn packet(payload_type: u8, number: u16, payload: &[u8]) -> Vec<u8> {
         let [high, low] = number.to_be_bytes();
-        let mut packet = vec![0x90, payload_type, high, low, 0, 0, 0, 1, 0, 0, 0, payload_type];
+        // Each is a frame of its own.
+        let mut packet = vec![0x90, payload_type, high, low, 0, 0, high, low, 0, 0, 0, payload_type];
         packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x31, high, low, 0]);
         packet.extend_from_slice(payload);
         Protector::new(PROFILE, &master()).protect_rtp(&mut packet, 0, 20, number.into());
@@ -399,7 +426,9 @@ mod tests {
     }
 
     fn stamped() -> Vec<u8> {
-        Stamp { sent_us: 1_000, frame: 1 }.payload()
+        let mut payload = vec![0x41; 100];
+        Stamp { sent_us: 1_000, frame: 1 }.write(&mut payload[3..]);
+        payload
     }
 
     #[test]
@@ -409,7 +438,8 @@ mod tests {
         let keyframe = [0x67, 1, 2];
         let seen = media.receive(&packet(108, 1, &keyframe), arrival, scratch);
         assert_eq!(seen, Some(Seen { delay_us: None, first_keyframe: true }));
-        assert_eq!(media.receive(&packet(108, 2, &keyframe), arrival, scratch), None, "it is not opened any more");
+        let again = media.receive(&packet(108, 2, &keyframe), arrival, scratch);
+        assert_eq!(again, Some(Seen { delay_us: None, first_keyframe: false }));
         let seen = media.receive(&packet(108, 3, &stamped()), arrival, scratch);
         assert_eq!(seen, Some(Seen { delay_us: Some(2_500), first_keyframe: false }));
         assert_eq!(media.receive(&packet(111, 7, &[0xf8; 90]), arrival, scratch), None);

@@ -1,14 +1,13 @@
-//! When a frame was sent, written into the frame itself: the first packet of a frame (of a keyframe: the first behind
-//! its parameter sets) is an SEI message of a length that nothing else has.
+//! When a frame was sent, written into the frame itself: behind the header of its slice.
 //!
 //! A server that forwards packets leaves payloads alone, so a viewer reads from it how long the frame took. Times are
 //! microseconds of the system's clock, which the kernel stamps received datagrams with, too; so publisher and viewers
 //! may be different processes of one machine.
+//!
+//! The stamp has no packet of its own: that would be a small one ahead of each frame's full ones, as no encoder sends it,
+//! and servers that put several packets into one call would pay for it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// NAL unit type 6, payload type 5 (user data unregistered, ITU-T H.264 §D.1.6), and the payload's length.
-const HEADER: [u8; 3] = [0x06, 5, (UUID.len() + DIGITS) as u8];
 
 /// Says that what follows is one of our stamps.
 const UUID: [u8; 16] = *b"\x21\xd5\x16\x93\x00\x73\x4f\xbb\x8d\xe3\x57\xd4\x55\x7e\x8e\x97";
@@ -16,8 +15,11 @@ const UUID: [u8; 16] = *b"\x21\xd5\x16\x93\x00\x73\x4f\xbb\x8d\xe3\x57\xd4\x55\x
 /// 16 hexadecimal digits of microseconds and 8 of the frame's number: text needs no emulation prevention.
 const DIGITS: usize = 16 + 8;
 
-/// How long the RTP payload with a stamp is; only the trailing bit follows the text.
-pub(crate) const STAMP_BYTES: usize = HEADER.len() + UUID.len() + DIGITS + 1;
+/// How long a stamp is.
+pub(crate) const STAMP_BYTES: usize = UUID.len() + DIGITS;
+
+/// How many bytes may stand in an RTP payload before a stamp: those of a fragmentation unit, and of a slice's header.
+const HEADERS_MAX_BYTES: usize = 8;
 
 /// Returns the time of the system's clock, since 1970, in microseconds.
 pub(crate) fn wallclock_us() -> u64 {
@@ -39,20 +41,18 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Returns the RTP payload that bears this stamp.
-    pub(crate) fn payload(self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(STAMP_BYTES);
-        payload.extend_from_slice(&HEADER);
-        payload.extend_from_slice(&UUID);
-        payload.extend_from_slice(format!("{:016x}{:08x}", self.sent_us, self.frame).as_bytes());
-        payload.push(0x80);
-        payload
+    /// Writes the stamp over the beginning of `out`, which is at least [`STAMP_BYTES`] long.
+    pub(crate) fn write(self, out: &mut [u8]) {
+        out[..UUID.len()].copy_from_slice(&UUID);
+        let text = format!("{:016x}{:08x}", self.sent_us, self.frame);
+        out[UUID.len()..STAMP_BYTES].copy_from_slice(text.as_bytes());
     }
 
-    /// Reads a stamp from an RTP payload; `None` when it is something else.
+    /// Reads the stamp from the RTP payload in which a frame's slice begins; `None` when it is another.
     pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
-        let text = payload.strip_prefix(&HEADER)?.strip_prefix(&UUID)?.strip_suffix(&[0x80])?;
-        let text = std::str::from_utf8(text).ok().filter(|text| text.len() == DIGITS)?;
+        let beginning = &payload[..payload.len().min(HEADERS_MAX_BYTES + UUID.len())];
+        let at = beginning.windows(UUID.len()).position(|window| window == UUID)?;
+        let text = std::str::from_utf8(payload.get(at + UUID.len()..at + STAMP_BYTES)?).ok()?;
         let (sent_us, frame) = text.split_at_checked(16)?;
         Some(Self { sent_us: u64::from_str_radix(sent_us, 16).ok()?, frame: u32::from_str_radix(frame, 16).ok()? })
     }
@@ -66,17 +66,19 @@ mod tests {
     fn a_stamp_is_read_as_it_was_written() {
         for (sent_us, frame) in [(0, 0), (1_795_569_488_123_456, 77), (u64::MAX, u32::MAX)] {
             let stamp = Stamp { sent_us, frame };
-            let payload = stamp.payload();
-            assert_eq!(payload.len(), STAMP_BYTES);
+            let mut payload = vec![7; 100];
+            stamp.write(&mut payload[4..]);
             assert_eq!(Stamp::parse(&payload), Some(stamp));
         }
     }
 
     #[test]
-    fn other_messages_are_no_stamps() {
-        let mut other = Stamp { sent_us: 1, frame: 1 }.payload();
-        other[5] ^= 1;
-        assert_eq!(Stamp::parse(&other), None);
+    fn other_payloads_are_not_stamped() {
+        let mut payload = vec![7; 100];
+        Stamp { sent_us: 1, frame: 1 }.write(&mut payload[4..]);
+        assert_eq!(Stamp::parse(&payload[..30]), None);
+        payload[5] ^= 1;
+        assert_eq!(Stamp::parse(&payload), None);
         assert_eq!(Stamp::parse(&[6, 5]), None);
         assert_eq!(Stamp::parse(&[]), None);
     }

@@ -316,11 +316,7 @@ impl Viewer {
             return None;
         };
         self.protector = Some(Protector::new(keys.profile, &keys.local));
-        self.media.unlock(Opener {
-            unprotector: Unprotector::new(keys.profile, &keys.remote),
-            overhead_bytes: keys.profile.rtp_overhead_bytes(),
-            samples: self.samples,
-        });
+        self.media.unlock(Opener { unprotector: Unprotector::new(keys.profile, &keys.remote), samples: self.samples });
         (self.connected_at, self.counted_from) = (Some(now), now);
         Some(Turn::Connected(now.saturating_duration_since(self.posted_at)))
     }
