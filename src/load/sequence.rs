@@ -1,7 +1,7 @@
 //! What became of each packet of one stream, by its sequence numbers: delivered, repaired, late, twice or never.
 //!
 //! A packet that is missing waits for its repair, is asked for again and again, and is given up in the end. So that
-//! `expected` = `delivered` + `lost` + those still waited for, apart from what was waited for when counting began.
+//! `expected` = `delivered` + `lost` + those still waited for.
 
 use std::collections::VecDeque;
 use std::ops::AddAssign;
@@ -63,6 +63,8 @@ pub(crate) struct Sequence {
     came: Vec<u64>,
     missing: VecDeque<Missing>,
     counts: Counts,
+    /// The number from which on packets count.
+    counted_from: u64,
     /// Packets of the stream ever, and what had come at the last report (RFC 3550 §6.4.1).
     received: u64,
     reported: (u64, u64),
@@ -119,14 +121,14 @@ impl Sequence {
             self.range = Some((index, index));
             self.counts.expected += 1;
             self.mark(index);
-            return self.delivered(bytes);
+            return self.delivered(index, bytes);
         };
         if index > highest {
             self.skip(highest + 1, index, now);
             self.counts.expected += index - highest;
             self.range = Some((first, index));
             self.mark(index);
-            return self.delivered(bytes);
+            return self.delivered(index, bytes);
         }
         if highest - index >= WINDOW || self.has(index) {
             self.counts.duplicate += 1;
@@ -136,17 +138,24 @@ impl Sequence {
         // Whoever was given up, or came before the first, is not waited for any more.
         let Some(at) = self.missing.iter().position(|missing| missing.index == index) else { return false };
         match self.missing.remove(at) {
+            _ if index < self.counted_from => {}
             Some(Missing { tries: 1.., .. }) => self.counts.repaired += 1,
             _ => self.counts.reordered += 1,
         }
-        self.delivered(bytes)
+        self.delivered(index, bytes)
     }
 
-    fn delivered(&mut self, bytes: usize) -> bool {
+    fn delivered(&mut self, index: u64, bytes: usize) -> bool {
         self.received += 1;
-        self.counts.delivered += 1;
-        self.counts.bytes += bytes as u64;
+        if index >= self.counted_from {
+            self.counts.delivered += 1;
+            self.counts.bytes += bytes as u64;
+        }
         true
+    }
+
+    fn lost(&mut self, missing: &Missing) {
+        self.counts.lost += u64::from(missing.index >= self.counted_from);
     }
 
     /// Notes that the packets from `from` to before `to` did not come yet.
@@ -157,9 +166,10 @@ impl Sequence {
             self.came[(index / 64 % (WINDOW / 64)) as usize] &= !(1 << (index % 64));
         }
         for index in waited_for..to {
-            if self.missing.len() == MISSING_MAX {
-                self.missing.pop_front();
-                self.counts.lost += 1;
+            if self.missing.len() == MISSING_MAX
+                && let Some(oldest) = self.missing.pop_front()
+            {
+                self.lost(&oldest);
             }
             self.missing.push_back(Missing { index, since: now, ask_at: now + LATE_AFTER, tries: 0 });
         }
@@ -178,12 +188,9 @@ impl Sequence {
 
     /// Gives up what is too old.
     pub(crate) fn give_up(&mut self, now: Instant) {
-        while self
-            .missing
-            .pop_front_if(|missing| now.saturating_duration_since(missing.since) >= GIVE_UP_AFTER)
-            .is_some()
-        {
-            self.counts.lost += 1;
+        let is_old = |missing: &mut Missing| now.saturating_duration_since(missing.since) >= GIVE_UP_AFTER;
+        while let Some(oldest) = self.missing.pop_front_if(is_old) {
+            self.lost(&oldest);
         }
     }
 
@@ -201,14 +208,15 @@ impl Sequence {
         self.counts
     }
 
-    /// Returns how many packets are waited for.
+    /// Returns how many of the packets that count are waited for.
     pub(crate) fn pending(&self) -> u64 {
-        self.missing.len() as u64
+        self.missing.iter().filter(|missing| missing.index >= self.counted_from).count() as u64
     }
 
-    /// Begins to count anew.
+    /// Begins to count anew, with the next packet; what is waited for does not count any more.
     pub(crate) fn restart(&mut self) {
         self.counts = Counts::default();
+        self.counted_from = self.range.map_or(0, |(_, highest)| highest + 1);
     }
 
     /// Returns what to report, and remembers that it was reported; nothing before the first packet.
@@ -284,6 +292,19 @@ mod tests {
         assert!(!sequence.push(4, 100, now + GIVE_UP_AFTER), "too late");
         let counts = sequence.counts();
         assert_eq!((counts.expected, counts.delivered, counts.repaired, counts.lost), (5, 3, 1, 2));
+    }
+
+    #[test]
+    fn what_was_missing_before_counting_began_does_not_count() {
+        let now = Instant::now();
+        let mut sequence = pushed(&[1, 4], now);
+        sequence.restart();
+        assert!(sequence.push(2, 100, now), "it is news all the same");
+        sequence.push(6, 100, now);
+        assert_eq!(sequence.pending(), 1);
+        sequence.give_up(now + GIVE_UP_AFTER);
+        let expected = Counts { expected: 2, delivered: 1, lost: 1, bytes: 100, ..Counts::default() };
+        assert_eq!(sequence.counts(), expected);
     }
 
     #[test]
