@@ -50,7 +50,6 @@ pub(crate) struct Seen {
 pub(crate) struct Opener {
     /// The server's direction.
     pub(crate) unprotector: Unprotector,
-    /// What protection adds to a packet.
     /// Whether stamps are read.
     pub(crate) samples: bool,
 }
