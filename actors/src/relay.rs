@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use onair_media::PacketBatch;
+use onair_media::{MediaKind, PacketBatch};
 use serde::Serialize;
 
 use crate::core::egress::{EgressCounts, EgressGroup, EgressOrder, SendBuffer};
@@ -49,11 +49,23 @@ pub struct Relay {
     socket: Arc<MediaSocket>,
     keyframes: Recipient<RequestKeyframe>,
     buffer: SendBuffer,
-    /// Whether a slice of work is under way, or about to begin.
-    is_serving: bool,
+    phase: Phase,
     gather: Gather,
+    /// Whether the newest picture has yet to end.
+    is_picture_open: bool,
     batches: u64,
     packets: u64,
+}
+
+/// What the relay is at.
+#[derive(Debug)]
+enum Phase {
+    /// Everybody has what there is.
+    Idle,
+    /// Packets gather.
+    Waiting(SpawnHandle),
+    /// Slices of work follow each other.
+    Serving,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,29 +93,35 @@ impl Relay {
             socket,
             keyframes,
             buffer: SendBuffer::default(),
-            is_serving: false,
+            phase: Phase::Idle,
             gather: Gather::new(gather_for),
+            is_picture_open: false,
             batches: 0,
             packets: 0,
         }
     }
 
-    /// Begins to serve once the mailbox is empty, or a little later, so that whatever comes meanwhile goes out together.
+    /// Begins to serve once the mailbox is empty; a busy worker waits a little for the rest of a picture.
     fn serve_soon(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.is_serving, true) {
-            return;
-        }
-        match self.gather.wait() {
-            wait if wait < WAIT_MIN => {
-                ctx.spawn(async {}.into_actor(self).map(|(), relay, ctx| relay.begin(ctx)));
+        let wait = if self.is_picture_open { self.gather.wait() } else { Duration::ZERO };
+        match self.phase {
+            Phase::Idle if wait >= WAIT_MIN => self.phase = Phase::Waiting(ctx.run_later(wait, Self::begin)),
+            Phase::Waiting(timer) if wait < WAIT_MIN => {
+                ctx.cancel_future(timer);
+                self.begin_soon(ctx);
             }
-            wait => {
-                ctx.run_later(wait, Self::begin);
-            }
+            Phase::Idle => self.begin_soon(ctx),
+            Phase::Waiting(_) | Phase::Serving => {}
         }
     }
 
+    fn begin_soon(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Serving;
+        ctx.spawn(async {}.into_actor(self).map(|(), relay, ctx| relay.begin(ctx)));
+    }
+
     fn begin(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Serving;
         self.gather.begins(Instant::now());
         self.serve(ctx);
     }
@@ -113,17 +131,15 @@ impl Relay {
         let mut datagrams = 0;
         while datagrams < SLICE_DATAGRAMS {
             let Some(destination) = self.group.next(Instant::now(), &mut self.buffer) else {
-                self.is_serving = false;
                 self.gather.ends(Instant::now());
-                break;
+                self.phase = Phase::Idle;
+                return self.ask_if_wanted();
             };
             datagrams += self.buffer.len();
             self.socket.send_buffer(destination, &self.buffer);
         }
         self.ask_if_wanted();
-        if self.is_serving {
-            ctx.spawn(tokio::task::yield_now().into_actor(self).map(|(), relay, ctx| relay.serve(ctx)));
-        }
+        ctx.spawn(tokio::task::yield_now().into_actor(self).map(|(), relay, ctx| relay.serve(ctx)));
     }
 
     /// The wish goes through a bounded mailbox; a viewer that still waits says it again.
@@ -149,6 +165,8 @@ impl Handler<Media> for Relay {
         self.batches += 1;
         self.packets += media.batch.packets.len() as u64;
         self.group.push(&media.batch, media.after_gap);
+        let newest = media.batch.packets.iter().rfind(|packet| packet.codec.kind() == MediaKind::Video);
+        self.is_picture_open = newest.map_or(self.is_picture_open, |packet| !packet.marker);
         self.serve_soon(ctx);
     }
 }

@@ -5,6 +5,7 @@ mod support;
 mod burst;
 mod consent;
 mod hostile;
+mod instant_start;
 mod publisher_repair;
 mod restart;
 mod roll_over;

@@ -91,8 +91,8 @@ pub(in crate::config) static KEYS: [Key; 26] = [
     Key {
         path: "media.batch_us",
         kind: Kind::Integer,
-        doc: "How many microseconds a busy worker lets packets gather before it sends them to viewers, at most; an idle one \
-              never waits; 0 to 20000.",
+        doc: "How many microseconds a busy worker waits for the rest of a picture before it sends what there is to viewers, at \
+              most; an idle one never waits; 0 to 20000.",
         set: |config, input| store(&mut config.media.batch, integer(input.item, 0..=20_000).map(microseconds)),
         show: |config| one(whole(config.media.batch.as_micros())),
     },

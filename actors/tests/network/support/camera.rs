@@ -15,11 +15,13 @@ pub(crate) struct Camera {
     frame: usize,
     pub(crate) video_sent: u64,
     pub(crate) audio_sent: u64,
+    /// Whether keyframe requests are heard; some encoders ignore them.
+    pub(crate) listens: bool,
 }
 
 impl Camera {
     pub(crate) fn new(started: Instant) -> Self {
-        Self { clip: Clip::shared(), started, frame: 0, video_sent: 0, audio_sent: 0 }
+        Self { clip: Clip::shared(), started, frame: 0, video_sent: 0, audio_sent: 0, listens: true }
     }
 
     /// Returns when the next frame is due.
@@ -29,7 +31,7 @@ impl Camera {
 
     /// Sends what is due.
     pub(crate) fn step(&mut self, now: Instant, client: &mut Client) {
-        if std::mem::take(&mut client.seen.keyframe_requests) > 0 {
+        if std::mem::take(&mut client.seen.keyframe_requests) > 0 && self.listens {
             self.frame = self.clip.keyframe_from(self.frame);
         }
         while self.video_at() <= now {
