@@ -10,6 +10,7 @@ use std::time::Instant;
 use futures_util::{Stream, stream};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use serde::Serialize;
+use socket2::SockRef;
 use tokio::io::Interest;
 
 use crate::core::egress::SendBuffer;
@@ -108,6 +109,13 @@ impl MediaSocket {
     /// Those of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// Returns how many bytes the kernel holds for us until they are read, when that is less than we asked for.
+    pub(crate) fn short_receive_buffer(&self) -> Option<usize> {
+        // Linux tells twice what it grants, for its own bookkeeping.
+        let granted = SockRef::from(&self.socket).recv_buffer_size().ok()? / 2;
+        (granted < SOCKET_BUFFER_BYTES).then_some(granted)
     }
 
     /// Sends datagrams in order, or counts what the kernel would not take: real-time media does not wait.

@@ -117,6 +117,13 @@ impl Actor for Udp {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(bytes) = self.socket.short_receive_buffer().filter(|_| self.worker == 0) {
+            warn!(
+                bytes,
+                "the kernel's receive buffer for media is small: with many viewers their reports may push out packets of \
+                 publishers; raise net.core.rmem_max to 4194304"
+            );
+        }
         ctx.run_interval(SAMPLE_EVERY, |udp, _| udp.sampler.sample());
         match self.socket.batches() {
             Ok(batches) => {
