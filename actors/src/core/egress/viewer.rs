@@ -269,7 +269,7 @@ impl Egress {
         let is_behind =
             next.is_none_or(|entry| turn.now.saturating_duration_since(entry.packet.received_at) > BEHIND_MAX);
         if self.catching_up.is_none() && self.has_news(log) && is_behind {
-            let resume_at = log.keyframe().filter(|keyframe| *keyframe > self.next).unwrap_or(log.end());
+            let resume_at = log.keyframe().filter(|keyframe| *keyframe > self.next).unwrap_or_else(|| log.end());
             self.dropped_packets += resume_at - self.next;
             self.next = resume_at;
             self.skip(turn.now);
