@@ -14,10 +14,10 @@ BROWSER_MODULES := tests/browser/node_modules/.package-lock.json
 VENV := .venv/requirements.txt
 RELEASE := target/release/onair
 
-.PHONY: help run demo bench test test-ui test-rust test-browser check setup-build setup-demo setup-test media clean
+.PHONY: help run demo bench bench-micro bench-instructions test test-ui test-rust test-browser check setup-build setup-demo setup-bench setup-test media clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-19s %s\n", $$1, $$2 }'
 
 run: setup-build $(PAGES) ## Build the pages and the server, and start it on http://127.0.0.1:8080
 	cargo build --release --locked
@@ -43,6 +43,12 @@ test-browser: $(PAGES) $(BROWSER_MODULES) media
 bench: setup-demo $(PAGES) ## Measure what a viewer costs; results in bench/results and docs/performance.md
 	cargo bench --locked --bench fanout
 
+bench-micro: setup-build $(PAGES) ## Measure what a packet costs in each part of the media plane
+	cargo bench --locked --bench micro
+
+bench-instructions: setup-bench $(PAGES) ## Count a packet's instructions; bench/results shows what changed. CHECK=--check only compares
+	cargo bench --locked --bench instructions -- $(CHECK)
+
 check: $(PAGES) ## Formatting, lints, and the licences of dependencies where cargo-deny is installed
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -53,6 +59,9 @@ setup-build:
 
 setup-demo:
 	@scripts/setup.sh demo
+
+setup-bench:
+	@scripts/setup.sh bench
 
 setup-test:
 	@scripts/setup.sh test

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::core::runs::run_length;
 
 /// Holds datagrams to one destination. It is used over and over, so that nothing is allocated once it has its size.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct SendBuffer {
     /// Written to directly; [`SendBuffer::end_datagram`] says where one ends.
     pub(super) bytes: Vec<u8>,

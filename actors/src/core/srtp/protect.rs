@@ -4,8 +4,8 @@ use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Unbound
 use aws_lc_rs::hmac;
 
 use super::{
-    CounterMode, ENCRYPTED_FLAG, HMAC_TAG_BYTES, Label, MasterKey, Profile, RTCP_CLEAR_BYTES, cm_iv, counter_mode,
-    gcm_iv, ssrc_at,
+    AEAD_TAG_BYTES, CounterMode, ENCRYPTED_FLAG, HMAC_TAG_BYTES, Label, MasterKey, Profile, RTCP_CLEAR_BYTES, cm_iv,
+    counter_mode, gcm_iv, ssrc_at,
 };
 
 /// Protects the packets of one direction; every cipher is set up once.
@@ -84,8 +84,9 @@ impl Protector {
         let ssrc = ssrc_at(packet, 8).expect("an RTP packet has a header");
         match &self.rtp {
             Cipher::Gcm(cipher) => {
-                let tag = cipher.seal(gcm_iv(&cipher.salt, ssrc, index), packet, header_len);
-                buffer.extend_from_slice(tag.as_ref());
+                let iv = gcm_iv(&cipher.salt, ssrc, index);
+                buffer.extend_from_slice(&[0; AEAD_TAG_BYTES]);
+                cipher.seal(iv, &mut buffer[start..], header_len);
             }
             Cipher::Cm(cipher) => {
                 cipher.stream.apply(cm_iv(&cipher.salt, ssrc, index), &mut packet[header_len..]);
@@ -129,12 +130,13 @@ impl Protector {
 }
 
 impl GcmCipher {
-    /// Encrypts what stands behind the header, which is authenticated with it.
-    fn seal(&self, iv: [u8; 12], packet: &mut [u8], header_len: usize) -> aws_lc_rs::aead::Tag {
+    /// Encrypts what stands between the header, which is authenticated with it, and room for the tag, and writes the tag.
+    fn seal(&self, iv: [u8; 12], packet: &mut [u8], header_len: usize) {
+        let (packet, tag) = packet.split_at_mut(packet.len() - AEAD_TAG_BYTES);
         let (header, payload) = packet.split_at_mut(header_len);
         let nonce = Nonce::assume_unique_for_key(iv);
-        let sealed = self.key.seal_in_place_separate_tag(nonce, Aad::from(&*header), payload);
-        sealed.expect("a packet is far shorter than GCM allows")
+        let sealed = self.key.seal_in_place_scatter(nonce, Aad::from(&*header), payload, &[], tag);
+        sealed.expect("a packet is far shorter than GCM allows");
     }
 }
 
