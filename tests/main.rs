@@ -20,6 +20,7 @@ mod recordings_api;
 mod rooms;
 mod s3;
 mod shutdown;
+mod srtp_profiles;
 mod whep;
 mod whip_offers;
 mod whip_sessions;

@@ -1,6 +1,6 @@
 """Watches a room with aiortc until standard input ends, and tells what is decoded.
 
-usage: aiortc_view.py WHEP_URL [VIEWERS]
+usage: aiortc_view.py WHEP_URL [VIEWERS [SRTP_PROFILE]]
 Events: `video` and `audio` with the frames so far (every tenth), `summary` with what each viewer saw.
 """
 
@@ -9,7 +9,7 @@ import sys
 
 from common import end, exchange, tell, until_stdin_ends
 
-from aiortc import RTCPeerConnection
+from aiortc import RTCPeerConnection, rtcdtlstransport
 from aiortc.mediastreams import MediaStreamError
 
 
@@ -52,7 +52,16 @@ class Viewer:
         return self.seen
 
 
-async def main(url, viewers="1"):
+def offer_only(profile):
+    """Leaves one protection profile in the DTLS handshake."""
+    kept = [it for it in rtcdtlstransport.SRTP_PROFILES if it.openssl_profile.decode() == profile]
+    assert kept, f"{profile} is none of aiortc's"
+    rtcdtlstransport.SRTP_PROFILES[:] = kept
+
+
+async def main(url, viewers="1", profile=None):
+    if profile:
+        offer_only(profile)
     watching = [Viewer(number) for number in range(int(viewers))]
     sessions = [await exchange(viewer.pc, url) for viewer in watching]
     tell("joined", viewers=len(watching))
