@@ -34,6 +34,9 @@ pub(super) struct Entry {
     pub(super) after_gap: bool,
 }
 
+/// What a packet is known by at its publisher: source, track and sequence number.
+type Name = (SourceId, MediaKind, u64);
+
 /// Holds packets under numbers that only grow, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct PacketLog {
@@ -42,8 +45,8 @@ pub(super) struct PacketLog {
     begin: u64,
     /// Where the newest keyframe begins, while that is of use.
     keyframe: Option<u64>,
-    /// Video by source and sequence number.
-    by_seq_no: HashMap<(SourceId, u64), u64>,
+    /// Where each packet is, by what its publisher named it.
+    names: HashMap<Name, u64>,
     bytes: usize,
     source: Option<SourceId>,
     clock: CaptureClock,
@@ -61,29 +64,34 @@ impl PacketLog {
             self.keyframe = None;
         }
         let paddings = paddings(&batch.packets);
-        for (at, (packet, padding)) in batch.packets.iter().zip(paddings).enumerate() {
-            self.note_video(batch.source, packet);
+        let mut after_gap = after_gap;
+        for (packet, padding) in batch.packets.iter().zip(paddings) {
+            let name = (batch.source, packet.codec.kind(), packet.seq_no);
+            // One that came before must not leave again: under one number a viewer's key protects one packet only.
+            if self.names.contains_key(&name) {
+                continue;
+            }
+            self.names.insert(name, self.end());
+            self.note_video(packet);
             self.bytes += packet.payload.len();
             self.entries.push_back(Entry {
                 source: batch.source,
                 packet: packet.clone(),
                 captured_at: self.clock.captured_at(batch.source, packet),
                 padding,
-                after_gap: after_gap && at == 0,
+                after_gap: std::mem::take(&mut after_gap),
             });
         }
         self.let_go();
     }
 
-    fn note_video(&mut self, source: SourceId, packet: &RtpPacket) {
+    fn note_video(&mut self, packet: &RtpPacket) {
         if packet.codec.kind() != MediaKind::Video {
             return;
         }
-        let number = self.end();
         if packet.starts_keyframe {
-            self.keyframe = Some(number);
+            self.keyframe = Some(self.end());
         }
-        self.by_seq_no.insert((source, packet.seq_no), number);
         let is_newer = |newest| (packet.timestamp.wrapping_sub(newest) as i32) > 0;
         if self.newest_video.is_none_or(is_newer) {
             self.newest_video = Some(packet.timestamp);
@@ -122,7 +130,7 @@ impl PacketLog {
 
     /// Finds a video packet by the sequence number that its publisher gave it.
     pub(super) fn find(&self, source: SourceId, seq_no: u64) -> Option<&Entry> {
-        self.get(*self.by_seq_no.get(&(source, seq_no))?)
+        self.get(*self.names.get(&(source, MediaKind::Video, seq_no))?)
     }
 
     /// Returns how many packets and bytes are kept.
@@ -148,10 +156,7 @@ impl PacketLog {
     fn pop(&mut self) {
         let Some(first) = self.entries.pop_front() else { return };
         self.bytes -= first.packet.payload.len();
-        let key = (first.source, first.packet.seq_no);
-        if first.packet.codec.kind() == MediaKind::Video && self.by_seq_no.get(&key) == Some(&self.begin) {
-            self.by_seq_no.remove(&key);
-        }
+        self.names.remove(&(first.source, first.packet.codec.kind(), first.packet.seq_no));
         self.begin += 1;
         self.keyframe = self.keyframe.filter(|keyframe| *keyframe >= self.begin);
     }
@@ -195,6 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_twice_is_kept_once() {
+        let start = Instant::now();
+        let mut log = PacketLog::default();
+        for seq_no in [1, 2, 2, 1, 3] {
+            log.push(&batch(1, seq_no, start, false, 9), false);
+        }
+        assert_eq!((log.end(), log.names.len()), (3, 3));
+        // Another publisher's numbers are others.
+        log.push(&batch(2, 2, start, false, 9), false);
+        assert_eq!(log.end(), 4);
+    }
+
+    #[test]
     fn a_keyframe_too_long_ago_is_of_no_use() {
         let start = Instant::now();
         let mut log = PacketLog::default();
@@ -212,11 +230,11 @@ mod tests {
             log.push(&batch(1, number, start, number == 0, 1024 * 1024), false);
         }
         assert_eq!(log.kept(), (32, 32 * 1024 * 1024));
-        assert_eq!(log.by_seq_no.len(), 32);
+        assert_eq!(log.names.len(), 32);
         for number in 0..40_000 {
             log.push(&batch(2, number, start, number == 0, 1), false);
         }
-        assert_eq!((log.kept().0, log.by_seq_no.len()), (KEPT_MAX_PACKETS, KEPT_MAX_PACKETS));
+        assert_eq!((log.kept().0, log.names.len()), (KEPT_MAX_PACKETS, KEPT_MAX_PACKETS));
     }
 
     #[test]

@@ -88,8 +88,6 @@ pub struct Egress {
     video: Option<Track>,
     /// Whether the viewer cannot be reached at present.
     is_paused: bool,
-    /// The number of the next packet of the log that the viewer has not been offered.
-    next: u64,
     /// Since when the viewer waits for a picture; `None` while it has one.
     waits_since: Option<Instant>,
     asked_at: Option<Instant>,
@@ -100,6 +98,16 @@ pub struct Egress {
     dropped_packets: u64,
 }
 
+/// Where a viewer's pictures go on.
+enum NextPicture {
+    /// Where they are.
+    AsItComes,
+    /// At this keyframe, which has gone by.
+    FromThePast(u64),
+    /// At this packet: those before it are left out.
+    After(u64),
+}
+
 /// A viewer that began in the past.
 #[derive(Debug, Clone, Copy)]
 struct CatchingUp {
@@ -107,14 +115,16 @@ struct CatchingUp {
     /// The timestamp of the keyframe.
     from: u32,
     plan: CatchUp,
-    /// Sound before this packet was sent as it came.
-    audio_from: u64,
+    /// The number of the packet with which the keyframe begins.
+    keyframe: u64,
 }
 
 #[derive(Debug)]
 struct Track {
     settings: TrackSettings,
     numbering: Numbering,
+    /// The number of the next packet of the log that was not looked at for this track.
+    next: u64,
     /// Whether the viewer has reported on the SSRC, so that it knows what it belongs to (RFC 8843 §9.2).
     is_known: bool,
     packets: u32,
@@ -153,7 +163,6 @@ impl Egress {
             audio,
             video,
             is_paused: false,
-            next: 0,
             waits_since: None,
             asked_at: None,
             catching_up: None,
@@ -184,14 +193,12 @@ impl Egress {
 
     /// Notes that the viewer has reported on a track.
     pub(super) fn known(&mut self, kind: MediaKind) {
-        if let Some(track) = self.track(kind) {
-            track.is_known = true;
-        }
+        self.tracks().filter(|track| track.settings.kind == kind).for_each(|track| track.is_known = true);
     }
 
     /// Puts a viewer that was just attached at the end of the log. Returns whether a keyframe is to be asked for.
     pub(super) fn join(&mut self, log: &PacketLog, now: Instant) -> bool {
-        self.next = log.end();
+        self.tracks().for_each(|track| track.next = log.end());
         self.waits_since = Some(now);
         self.asked_at = Some(now);
         !self.recent_keyframe(log)
@@ -199,7 +206,7 @@ impl Egress {
 
     /// Tells whether there may be something to send.
     pub(super) fn has_news(&self, log: &PacketLog) -> bool {
-        self.next < log.end()
+        [&self.audio, &self.video].into_iter().flatten().any(|track| track.next < log.end())
     }
 
     /// Returns packets sent, sent again, and withheld.
@@ -207,22 +214,19 @@ impl Egress {
         (self.sent_packets, self.resent_packets, self.dropped_packets)
     }
 
-    /// Writes what is new for the viewer, up to a turn's worth. Returns whether a keyframe is to be asked for.
+    /// Writes what is new for the viewer, up to a turn's worth of each track. Returns whether a keyframe is to be asked
+    /// for.
     pub(super) fn fill(&mut self, turn: &Turn<'_>, out: &mut SendBuffer) -> bool {
-        let end = turn.log.end();
         if self.is_paused {
-            self.next = end;
+            self.tracks().for_each(|track| track.next = turn.log.end());
             return false;
         }
-        self.find_place(turn);
-        let range = self.next..self.due_until(turn, end.min(self.next + TURN_PACKETS));
-        self.next = range.end;
-        for kind in [MediaKind::Video, MediaKind::Audio] {
-            self.send(kind, range.clone(), turn, out);
-            self.report(kind, turn, out);
-        }
-        if self.next == end {
-            self.catching_up = None;
+        self.find_places(turn);
+        self.send_video(turn, out);
+        self.send_audio(turn, out);
+        let Self { protector, audio, video, .. } = self;
+        for track in [video, audio].into_iter().flatten() {
+            track.report(turn, protector, out);
         }
         self.asks(turn)
     }
@@ -248,40 +252,44 @@ impl Egress {
         }
     }
 
-    fn track(&mut self, kind: MediaKind) -> Option<&mut Track> {
-        match kind {
-            MediaKind::Audio => self.audio.as_mut(),
-            MediaKind::Video => self.video.as_mut(),
-        }
+    fn tracks(&mut self) -> impl Iterator<Item = &mut Track> {
+        [&mut self.audio, &mut self.video].into_iter().flatten()
     }
 
     /// Leaves out what there is, and goes on with the next keyframe.
     fn skip(&mut self, now: Instant) {
-        [&mut self.audio, &mut self.video].into_iter().flatten().for_each(|track| track.numbering.skip());
+        self.tracks().for_each(|track| track.numbering.skip());
         self.catching_up = None;
         self.waits_since = Some(now);
     }
 
-    /// Moves the viewer to where it goes on: over what it is too late for, or back to a keyframe.
-    fn find_place(&mut self, turn: &Turn<'_>) {
-        let log = turn.log;
-        let next = log.get(self.next);
-        let is_behind =
-            next.is_none_or(|entry| turn.now.saturating_duration_since(entry.packet.received_at) > BEHIND_MAX);
-        if self.catching_up.is_none() && self.has_news(log) && is_behind {
-            let resume_at = log.keyframe().filter(|keyframe| *keyframe > self.next).unwrap_or_else(|| log.end());
-            self.dropped_packets += resume_at - self.next;
-            self.next = resume_at;
-            self.skip(turn.now);
+    /// Moves the tracks to where they go on: over what they are too late for, or back to a keyframe.
+    fn find_places(&mut self, turn: &Turn<'_>) {
+        if let Some(audio) = self.audio.as_mut().filter(|audio| audio.is_late(turn)) {
+            self.dropped_packets += audio.leave_out(turn.log.end(), turn.log);
         }
-        match (self.catching_up, log.keyframe()) {
-            // A newer keyframe shortens the way.
-            (Some(plan), Some(keyframe)) if keyframe > self.next => self.begin_at(keyframe, plan.audio_from, turn),
-            (Some(_), _) if self.next < log.begin() => self.skip(turn.now),
-            (None, Some(keyframe)) if self.may_begin_in_the_past(keyframe, turn) => {
-                self.begin_at(keyframe, self.next, turn);
+        match self.next_picture(turn) {
+            NextPicture::AsItComes => {}
+            NextPicture::FromThePast(keyframe) => self.begin_at(keyframe, turn),
+            NextPicture::After(resume_at) => {
+                let missed = self.video.as_mut().map_or(0, |video| video.leave_out(resume_at, turn.log));
+                self.dropped_packets += missed;
+                (self.catching_up, self.waits_since) = (None, Some(turn.now));
             }
-            _ => {}
+        }
+    }
+
+    fn next_picture(&self, turn: &Turn<'_>) -> NextPicture {
+        let Some(video) = &self.video else { return NextPicture::AsItComes };
+        let keyframe = turn.log.keyframe();
+        let newer = keyframe.filter(|keyframe| *keyframe > video.next);
+        match (self.catching_up, keyframe) {
+            // A newer keyframe shortens the way.
+            (Some(_), Some(keyframe)) if newer.is_some() => NextPicture::FromThePast(keyframe),
+            (Some(_), _) if video.next >= turn.log.begin() => NextPicture::AsItComes,
+            (_, Some(keyframe)) if self.may_begin_in_the_past(keyframe, turn) => NextPicture::FromThePast(keyframe),
+            _ if video.is_late(turn) => NextPicture::After(newer.unwrap_or_else(|| turn.log.end())),
+            _ => NextPicture::AsItComes,
         }
     }
 
@@ -296,76 +304,67 @@ impl Egress {
     fn may_begin_in_the_past(&self, keyframe: u64, turn: &Turn<'_>) -> bool {
         let Some(since) = self.waits_since else { return false };
         let Some(video) = &self.video else { return false };
-        let Some(entry) = turn.log.get(keyframe).filter(|_| keyframe < self.next) else { return false };
+        let Some(entry) = turn.log.get(keyframe).filter(|_| keyframe < video.next) else { return false };
         let is_carried = video.payload_types(entry.packet.codec).is_some();
         let age = turn.now.saturating_duration_since(entry.packet.received_at);
         let has_waited = turn.now.saturating_duration_since(since) >= ANSWER_WITHIN;
         !video.numbering.is_running() && is_carried && age <= TOO_OLD && (has_waited || self.recent_keyframe(turn.log))
     }
 
-    fn begin_at(&mut self, keyframe: u64, audio_from: u64, turn: &Turn<'_>) {
-        let Some(Entry { source, packet, .. }) = turn.log.get(keyframe) else { return };
-        let behind = turn.log.newest_video().map_or(0, |newest| newest.wrapping_sub(packet.timestamp));
-        let plan = CatchUp::behind(if behind as i32 > 0 { behind } else { 0 });
-        let Some(video) = &mut self.video else { return };
-        video.numbering.begin_in_the_past(*source, packet, turn.now, plan);
-        self.catching_up = Some(CatchingUp { began: turn.now, from: packet.timestamp, plan, audio_from });
-        self.next = keyframe;
-    }
-
-    /// Returns how far the viewer may read: what it catches up with comes at its pace.
-    fn due_until(&self, turn: &Turn<'_>, end: u64) -> u64 {
-        // Once the time for it is over nothing is held back, or the viewer would stay behind by the jitter of the source.
-        let Some(catching_up) = self.catching_up.filter(|it| turn.now < it.ends_at()) else { return end };
-        let is_early = |number: &u64| {
-            let entry = turn.log.get(*number).filter(|entry| entry.packet.codec.kind() == MediaKind::Video);
-            entry.is_some_and(|entry| catching_up.due_at(entry.packet.timestamp) > turn.now)
-        };
-        (self.next..end).find(is_early).unwrap_or(end)
-    }
-
-    fn send(&mut self, kind: MediaKind, range: Range<u64>, turn: &Turn<'_>, out: &mut SendBuffer) {
-        let catching_up = self.catching_up;
-        let audio_from = catching_up.map_or(0, |it| it.audio_from);
-        let Self { protector, audio, video, credit_bytes, sent_packets, waits_since, .. } = self;
-        let Some(track) = (match kind {
-            MediaKind::Audio => audio.as_mut(),
-            MediaKind::Video => video.as_mut(),
-        }) else {
+    fn begin_at(&mut self, keyframe: u64, turn: &Turn<'_>) {
+        let (Some(video), Some(Entry { source, packet, .. })) = (&mut self.video, turn.log.get(keyframe)) else {
             return;
         };
-        let extensions = track.extensions(turn);
+        let behind = turn.log.newest_video().map_or(0, |newest| newest.wrapping_sub(packet.timestamp));
+        let plan = CatchUp::behind(if behind as i32 > 0 { behind } else { 0 });
+        video.numbering.begin_in_the_past(*source, packet, turn.now, plan);
+        video.next = keyframe;
+        self.catching_up = Some(CatchingUp { began: turn.now, from: packet.timestamp, plan, keyframe });
+    }
+
+    /// Pictures come from the past for a while, or as they come.
+    fn send_video(&mut self, turn: &Turn<'_>, out: &mut SendBuffer) {
+        let Some(video) = &mut self.video else { return };
+        let until = self.catching_up.map_or(u64::MAX, |catching_up| catching_up.due_until(video.next, turn));
+        let range = video.next_turn(until, turn.log);
+        let extensions = video.extensions(turn);
         for (number, entry) in range.filter_map(|number| Some((number, turn.log.get(number)?))) {
-            if entry.after_gap && catching_up.is_none() {
-                track.numbering.skip();
+            let begins_here = self.catching_up.is_some_and(|catching_up| catching_up.keyframe == number);
+            if entry.after_gap && !begins_here {
+                video.numbering.skip();
+                self.catching_up = None;
             }
-            if entry.packet.codec.kind() != kind || (kind == MediaKind::Audio && number < audio_from) {
+            if entry.packet.codec.kind() != MediaKind::Video {
                 continue;
             }
-            let due_at = match catching_up {
-                Some(it) if kind == MediaKind::Video => it.due_at(entry.packet.timestamp),
-                _ => entry.packet.received_at,
-            };
-            let shown_at = if catching_up.is_some() { due_at } else { entry.captured_at };
-            let Some(numbered) = track.number(entry, due_at) else { continue };
-            track.write(entry, numbered, &extensions, protector, out);
-            track.newest = Some((numbered.timestamp, shown_at));
-            *sent_packets += 1;
-            *credit_bytes = CREDIT_MAX_BYTES.min(*credit_bytes + entry.packet.payload.len() as u64);
+            let due_at = self.catching_up.map(|catching_up| catching_up.due_at(entry.packet.timestamp));
+            let Some(numbered) = video.number(entry, due_at.unwrap_or(entry.packet.received_at)) else { continue };
+            video.write(entry, numbered, &extensions, &self.protector, out);
+            video.newest = Some((numbered.timestamp, due_at.unwrap_or(entry.captured_at)));
+            self.sent_packets += 1;
+            self.credit_bytes = CREDIT_MAX_BYTES.min(self.credit_bytes + entry.packet.payload.len() as u64);
         }
-        if kind == MediaKind::Video && track.numbering.is_running() {
-            *waits_since = None;
+        self.waits_since = if video.numbering.is_running() { None } else { self.waits_since.or(Some(turn.now)) };
+        if video.next == turn.log.end() {
+            self.catching_up = None;
         }
     }
 
-    fn report(&mut self, kind: MediaKind, turn: &Turn<'_>, out: &mut SendBuffer) {
-        let Self { protector, audio, video, .. } = self;
-        let track = match kind {
-            MediaKind::Audio => audio.as_mut(),
-            MediaKind::Video => video.as_mut(),
-        };
-        if let Some(track) = track {
-            track.report(turn, protector, out);
+    /// Sound is always live.
+    fn send_audio(&mut self, turn: &Turn<'_>, out: &mut SendBuffer) {
+        let Some(audio) = &mut self.audio else { return };
+        let extensions = audio.extensions(turn);
+        for entry in audio.next_turn(u64::MAX, turn.log).filter_map(|number| turn.log.get(number)) {
+            if entry.after_gap {
+                audio.numbering.skip();
+            }
+            if entry.packet.codec.kind() != MediaKind::Audio {
+                continue;
+            }
+            let Some(numbered) = audio.number(entry, entry.packet.received_at) else { continue };
+            audio.write(entry, numbered, &extensions, &self.protector, out);
+            audio.newest = Some((numbered.timestamp, entry.captured_at));
+            self.sent_packets += 1;
         }
     }
 
@@ -391,6 +390,19 @@ impl CatchingUp {
     fn ends_at(&self) -> Instant {
         self.began + video_time(self.plan.lasts())
     }
+
+    /// Returns how far the viewer may read from `next` on: what it catches up with comes at its pace.
+    fn due_until(&self, next: u64, turn: &Turn<'_>) -> u64 {
+        // Once the time for it is over nothing is held back, or the viewer would stay behind by the jitter of the source.
+        if turn.now >= self.ends_at() {
+            return u64::MAX;
+        }
+        let is_early = |number: &u64| {
+            let entry = turn.log.get(*number).filter(|entry| entry.packet.codec.kind() == MediaKind::Video);
+            entry.is_some_and(|entry| self.due_at(entry.packet.timestamp) > turn.now)
+        };
+        (next..turn.log.end().min(next + TURN_PACKETS)).find(is_early).unwrap_or(u64::MAX)
+    }
 }
 
 /// Returns the time of ticks at 90 kHz, which is the clock of every video codec.
@@ -403,6 +415,7 @@ impl Track {
         Self {
             settings,
             numbering: Numbering::new(first_seq_no, first_timestamp),
+            next: 0,
             is_known: false,
             packets: 0,
             payload_bytes: 0,
@@ -411,6 +424,29 @@ impl Track {
             reported_at: None,
             newest: None,
         }
+    }
+
+    /// Takes the numbers of the packets to look at in this turn, none of them at or behind `until`.
+    fn next_turn(&mut self, until: u64, log: &PacketLog) -> Range<u64> {
+        let from = self.next.max(log.begin());
+        self.next = log.end().min(until).min(from + TURN_PACKETS).max(from);
+        from..self.next
+    }
+
+    /// Tells whether the track is too far behind.
+    fn is_late(&self, turn: &Turn<'_>) -> bool {
+        let age = |entry: &Entry| turn.now.saturating_duration_since(entry.packet.received_at);
+        self.next < turn.log.end() && turn.log.get(self.next).is_none_or(|entry| age(entry) > BEHIND_MAX)
+    }
+
+    /// Goes on at `resume_at`, and returns how many packets of the track are left out.
+    fn leave_out(&mut self, resume_at: u64, log: &PacketLog) -> u64 {
+        let is_ours = |entry: &&Entry| entry.packet.codec.kind() == self.settings.kind;
+        let missed =
+            (self.next.max(log.begin())..resume_at).filter_map(|number| log.get(number)).filter(is_ours).count();
+        self.next = resume_at;
+        self.numbering.skip();
+        missed as u64
     }
 
     fn payload_types(&self, codec: Codec) -> Option<(u8, Option<u8>)> {

@@ -227,6 +227,40 @@ fn whoever_does_not_answer_is_shown_from_the_last_keyframe_on_and_caught_up_with
 }
 
 #[test]
+fn sound_does_not_wait_for_pictures_that_catch_up() {
+    let mut stage = Stage::new();
+    stage.film(271, 1000);
+    stage.attach(1);
+    stage.film(30, 1000);
+    let is_in_the_past = u64::from(*stage.pictures(1).last().unwrap()) < stage.frames - 60;
+    assert!(is_in_the_past && stage.of(1, AUDIO_SSRC).len() == 30);
+    // A keyframe that ends the catching up costs no sound either.
+    stage.film(10, 302);
+    assert_eq!(u64::from(*stage.pictures(1).last().unwrap()), stage.frames - 1);
+    assert_eq!(stage.of(1, AUDIO_SSRC).len(), 40);
+    assert_unbroken(&stage.of(1, AUDIO_SSRC));
+}
+
+#[test]
+fn a_gap_on_the_way_ends_the_catching_up() {
+    let mut stage = Stage::new();
+    stage.film(271, 1000);
+    stage.attach(1);
+    stage.film(20, 1000);
+    stage.group.take_keyframe_wish();
+    let batch = stage.batch(false);
+    stage.group.push(&batch, true);
+    stage.film(150, 1000);
+    assert!(*stage.pictures(1).last().unwrap() < 291, "nothing can be shown behind the gap");
+    assert!(stage.group.take_keyframe_wish());
+    let batch = stage.batch(true);
+    stage.group.push(&batch, false);
+    stage.serve();
+    assert_eq!(u64::from(*stage.pictures(1).last().unwrap()), stage.frames - 1);
+    assert_unbroken(&stage.of(1, VIDEO_SSRC));
+}
+
+#[test]
 fn a_publisher_that_answers_spares_the_viewer_the_past() {
     let mut stage = Stage::new();
     stage.film(99, 1000);
@@ -302,8 +336,8 @@ fn whoever_falls_behind_is_sent_on_to_the_next_keyframe() {
     let pictures = stage.pictures(1);
     assert_eq!(pictures[12..18], [4, 4, 4, 45, 45, 45]);
     assert_unbroken(&stage.of(1, VIDEO_SSRC));
-    // Forty frames of four packets.
-    assert_eq!(stage.group.counts().dropped_packets, 160);
+    // Forty frames of three packets, and two seconds of sound.
+    assert_eq!(stage.group.counts().dropped_packets, 120 + 60);
 }
 
 #[test]
