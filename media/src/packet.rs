@@ -24,8 +24,8 @@ pub struct RtpPacket {
     pub timestamp: u32,
     /// The marker bit: for video, the sender's claim that the frame ends here.
     pub marker: bool,
-    /// Whether a keyframe (a decoder may start here) begins with this packet, and all the rest of it is still to come;
-    /// always `true` for audio. So a repaired packet, which comes after those behind it, lets nobody in.
+    /// Whether a keyframe (a decoder may start here) begins with this packet, and all the rest of it is still to come: at most
+    /// one packet of a picture; always `true` for audio. So a repaired packet, which comes after those behind it, lets nobody in.
     pub starts_keyframe: bool,
     /// The RTP payload, shared from socket to socket or bucket.
     pub payload: Arc<[u8]>,

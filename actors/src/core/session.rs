@@ -88,6 +88,8 @@ pub struct Session {
     viewing: Option<Viewing>,
     /// The highest sequence number of the publisher's video so far.
     newest_video: Option<u64>,
+    /// The RTP timestamp of the last keyframe's beginning.
+    keyframe_timestamp: Option<u32>,
     outputs: VecDeque<Output>,
     next_timeout: Instant,
     consent_at: Instant,
@@ -153,6 +155,7 @@ impl Session {
             codecs: Vec::new(),
             viewing: (role == Role::Viewer).then(|| Viewing::new(keys, seed)),
             newest_video: None,
+            keyframe_timestamp: None,
             outputs: VecDeque::new(),
             next_timeout: now,
             consent_at: now,
@@ -417,18 +420,28 @@ impl Session {
             ntp: info.ntp_time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             rtp_timestamp: info.rtp_time.numer() as u32,
         });
-        let is_late = codec.kind() == MediaKind::Video && self.is_late(*packet.seq_no);
+        let starts_keyframe = match codec.kind() {
+            MediaKind::Audio => true,
+            MediaKind::Video => self.starts_keyframe(codec, &packet),
+        };
         self.outputs.push_back(Output::Packet(RtpPacket {
             codec,
             seq_no: *packet.seq_no,
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
-            // Who is let in at a late packet misses what has already gone by, and nobody could repair that.
-            starts_keyframe: !is_late && onair_media::starts_keyframe(codec, &packet.payload),
+            starts_keyframe,
             payload: packet.payload,
             received_at: packet.timestamp,
             sender_report,
         }));
+    }
+
+    /// Tells whether a keyframe begins with this packet, and notes it. One picture begins once: parameter sets and the
+    /// first slice both look like it, and whoever began with the slice could not decode it.
+    fn starts_keyframe(&mut self, codec: Codec, packet: &str0m::rtp::RtpPacket) -> bool {
+        // Who is let in at a late packet misses what has already gone by, and nobody could repair that.
+        let is_start = !self.is_late(*packet.seq_no) && onair_media::starts_keyframe(codec, &packet.payload);
+        is_start && self.keyframe_timestamp.replace(packet.header.timestamp) != Some(packet.header.timestamp)
     }
 
     /// Tells whether later video was there before, and notes this packet.

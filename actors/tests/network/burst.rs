@@ -43,7 +43,8 @@ fn assert_resumed(packaging: &Packaging, name: &str) {
     for pair in frames.windows(2) {
         let ((before, _), (after, keyframe)) = (pair[0], pair[1]);
         assert!(after > before, "{name}: time runs backwards at {before}");
-        assert!(after - before == 3000 || keyframe, "{name}: no keyframe behind the gap from {before} to {after}");
+        // Four times as many pictures a second while a viewer catches up.
+        assert!(after - before <= 3000 || keyframe, "{name}: no keyframe behind the gap from {before} to {after}");
     }
     // After a burst at most 2 s pass: half a second of waiting, a keyframe request a second, and the way there and back.
     let last = &frames[frames.len() - 120..];

@@ -12,6 +12,24 @@ use crate::support::{breaks, video_in_sequence, with_seeds};
 /// From the moment at which ICE and DTLS are through.
 const FIRST_PICTURE_WITHIN: Duration = Duration::from_millis(250);
 
+/// Tells whether a payload is, or brings along, a sequence parameter set (RFC 6184 §5.6, §5.7.1).
+fn bears_parameter_sets(payload: &[u8]) -> bool {
+    let nal_type = |header: u8| header & 0x1f;
+    match nal_type(payload[0]) {
+        7 => true,
+        24 => {
+            let mut rest = &payload[1..];
+            let mut found = false;
+            while let [high, low, header, ..] = rest {
+                found |= nal_type(*header) == 7;
+                rest = rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+            }
+            found
+        }
+        _ => false,
+    }
+}
+
 fn has_picture(stage: &Stage, viewer: usize) -> bool {
     let packets = &stage.viewers[viewer].pair.client.seen.packets;
     packets.iter().any(|packet| packet.codec == Codec::H264 && packet.starts_keyframe)
@@ -34,6 +52,11 @@ fn an_encoder_that_ignores_requests_keeps_nobody_waiting() {
 
         let viewer = &stage.viewers[viewer];
         let received = video_in_sequence(&viewer.pair.client.seen.packets);
+        assert!(
+            bears_parameter_sets(&received[0].payload),
+            "a decoder cannot begin here: {:?}",
+            &received[0].payload[..8]
+        );
         assert_eq!(breaks(&received), [], "nothing is missing, so nothing is asked for again");
         assert_eq!(viewer.pair.client.seen.retransmissions_received, 0);
         let backwards =
