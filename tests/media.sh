@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Generates the media files that the tests need. What is there and was made by this very script stays.
 #
-# Every clip: 1 s between keyframes, sound and picture of one length, no B-frames unless its name says so.
+# Every clip: 1 s between keyframes unless its name says otherwise, sound and picture of one length, no B-frames unless its name says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +30,7 @@ h264=(-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_th
 plain=(-profile:v baseline -tune zerolatency)
 
 clip $media/h264-opus.mp4 $(picture 640x360 12) $(sound 12) "${h264[@]}" "${plain[@]}" "${opus[@]}"
+clip $media/h264-gop10-opus.mp4 $(picture 640x360 20) $(sound 20) "${h264[@]}" "${plain[@]}" -g 300 -keyint_min 300 "${opus[@]}"
 clip $media/h264-only.mp4 $(picture 640x360 6) "${h264[@]}" "${plain[@]}"
 clip $media/h264-bframes-opus.mp4 $(picture 640x360 6) $(sound 6) "${h264[@]}" -profile:v main -bf 2 -b_strategy 0 "${opus[@]}"
 clip $media/opus-only.mp4 $(sound 6) "${opus[@]}"
