@@ -158,7 +158,8 @@ impl Peer {
         self.is_room_behind = refused;
     }
 
-    /// What the network can cause without end goes through the bounded mailbox; it will be said again.
+    /// Packets that are asked for again go through the bounded mailbox: whoever misses them says so once more. The rest is
+    /// said once for all that came together, and the peer's own mailbox bounds that.
     fn tell_relay(&self, order: EgressOrder) {
         let Duty::View(relay) = &self.duty else { return };
         let is_asked_again = matches!(order, EgressOrder::Resend(_));

@@ -219,7 +219,7 @@ impl Room {
     fn measure(&mut self, batch: &PacketBatch) {
         for packet in &batch.packets {
             let meter = self.meters.entry(packet.codec.kind()).or_insert_with(|| TrackMeter::new(packet));
-            if meter.codec() != packet.codec {
+            if !meter.measures(packet) {
                 *meter = TrackMeter::new(packet);
             }
             meter.count(packet);

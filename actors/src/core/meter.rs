@@ -8,6 +8,9 @@ use serde::Serialize;
 /// The time over which rates are averaged.
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// A step of the sequence number that no loss explains.
+const RENUMBERED_FROM: u64 = 1 << 32;
+
 /// Measures one track of one publisher.
 #[derive(Debug)]
 pub struct TrackMeter {
@@ -67,7 +70,12 @@ impl TrackMeter {
         }
     }
 
-    /// Returns the codec it measures; another codec wants another meter.
+    /// Tells whether a packet is of what it measures; a sender that numbers anew wants another meter, as another codec does.
+    pub fn measures(&self, packet: &RtpPacket) -> bool {
+        self.codec == packet.codec && self.last_seq_no.abs_diff(packet.seq_no) < RENUMBERED_FROM
+    }
+
+    /// Returns the codec it measures.
     pub fn codec(&self) -> Codec {
         self.codec
     }

@@ -18,12 +18,14 @@ use str0m::rtp::RawPacket;
 use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcError};
 
 mod identity;
+mod ingest;
 pub mod key_tap;
 mod viewing;
 
 pub use identity::{Identity, IdentityError};
 
 use self::identity::{config, known_codec};
+use self::ingest::{Ingest, Noted};
 use self::key_tap::capture;
 use self::viewing::Viewing;
 use super::egress::EgressOrder;
@@ -31,10 +33,6 @@ use super::offer::{IceFragment, Offer, OfferError, Role};
 
 /// How long a peer may go without a connectivity check before its consent is lost (RFC 7675 §5.1).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A step back of the sequence number wider than this is a sender that numbers anew, and no late packet: str0m takes
-/// none that is more than 100 late.
-const LATE_PACKETS_MAX: u64 = 1000;
 
 /// What a session asks its surroundings to do, in order.
 #[derive(Debug)]
@@ -86,10 +84,8 @@ pub struct Session {
     codecs: Vec<(Pt, Codec)>,
     /// What a viewer's media plane needs of the session; `None` for a publisher.
     viewing: Option<Viewing>,
-    /// The highest sequence number of the publisher's video so far.
-    newest_video: Option<u64>,
-    /// The RTP timestamp of the last keyframe's beginning.
-    keyframe_timestamp: Option<u32>,
+    /// What came of a publisher.
+    ingest: Ingest,
     outputs: VecDeque<Output>,
     next_timeout: Instant,
     consent_at: Instant,
@@ -154,8 +150,7 @@ impl Session {
             mids: Mids::default(),
             codecs: Vec::new(),
             viewing: (role == Role::Viewer).then(|| Viewing::new(keys, seed)),
-            newest_video: None,
-            keyframe_timestamp: None,
+            ingest: Ingest::default(),
             outputs: VecDeque::new(),
             next_timeout: now,
             consent_at: now,
@@ -225,9 +220,7 @@ impl Session {
         if let Some(check) = self.check(datagram) {
             self.consent_at = self.consent_at.max(received_at);
             self.outputs.push_back(Output::AddressConfirmed(source));
-            if check.is_nomination {
-                self.sends_to(source);
-            }
+            self.note_path(source, check, received_at);
         }
         let handled = self.rtc.handle_input(input);
         self.settle(handled, received_at);
@@ -243,7 +236,7 @@ impl Session {
         let is_to_us = message.split_username().is_some_and(|(local, _)| local == ours.ufrag);
         let sha1_hmac = |key: &[u8], parts: &[&[u8]]| self.identity.crypto.sha1_hmac_provider.sha1_hmac(key, parts);
         let is_check = message.is_binding_request() && is_to_us && message.verify(ours.pass.as_bytes(), sha1_hmac);
-        is_check.then(|| Check { is_nomination: message.use_candidate() })
+        is_check.then(|| Check { is_nomination: message.use_candidate(), priority: message.prio().unwrap_or(0) })
     }
 
     /// Lets time pass; to be called at [`next_timeout`](Self::next_timeout) at the latest.
@@ -305,7 +298,7 @@ impl Session {
 
     /// Returns the next thing to do.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.viewing.as_mut()?.take_feedback())
     }
 
     /// Shows the session to people.
@@ -369,7 +362,7 @@ impl Session {
                 }
                 Ok(RtcOutput::Transmit(transmit)) => {
                     if !is_stun(&transmit.contents) {
-                        self.sends_to(transmit.destination);
+                        self.note_transmit(transmit.destination);
                     }
                     self.outputs.push_back(Output::Transmit(transmit.destination, transmit.contents.into()));
                 }
@@ -415,42 +408,24 @@ impl Session {
         if self.state.role == Role::Viewer {
             return;
         }
+        let header = &packet.header;
+        let noted = self.ingest.note(codec, *header.ssrc, *packet.seq_no, header.timestamp, &packet.payload);
+        let Some(Noted { seq_no, starts_keyframe }) = noted else { return };
         self.state.packets += 1;
         let sender_report = packet.last_sender_info.map(|info| SenderReport {
             ntp: info.ntp_time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             rtp_timestamp: info.rtp_time.numer() as u32,
         });
-        let starts_keyframe = match codec.kind() {
-            MediaKind::Audio => true,
-            MediaKind::Video => self.starts_keyframe(codec, &packet),
-        };
         self.outputs.push_back(Output::Packet(RtpPacket {
             codec,
-            seq_no: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            marker: packet.header.marker,
+            seq_no,
+            timestamp: header.timestamp,
+            marker: header.marker,
             starts_keyframe,
             payload: packet.payload,
             received_at: packet.timestamp,
             sender_report,
         }));
-    }
-
-    /// Tells whether a keyframe begins with this packet, and notes it. One picture begins once: parameter sets and the
-    /// first slice both look like it, and whoever began with the slice could not decode it.
-    fn starts_keyframe(&mut self, codec: Codec, packet: &str0m::rtp::RtpPacket) -> bool {
-        // Who is let in at a late packet misses what has already gone by, and nobody could repair that.
-        let is_start = !self.is_late(*packet.seq_no) && onair_media::starts_keyframe(codec, &packet.payload);
-        is_start && self.keyframe_timestamp.replace(packet.header.timestamp) != Some(packet.header.timestamp)
-    }
-
-    /// Tells whether later video was there before, and notes this packet.
-    fn is_late(&mut self, seq_no: u64) -> bool {
-        let is_late = self.newest_video.is_some_and(|newest| seq_no < newest && newest - seq_no <= LATE_PACKETS_MAX);
-        if !is_late {
-            self.newest_video = Some(seq_no);
-        }
-        is_late
     }
 
     fn fail(&mut self, error: &RtcError) {
@@ -468,9 +443,12 @@ impl Session {
 }
 
 /// A connectivity check that was found right.
+#[derive(Debug, Clone, Copy)]
 struct Check {
     /// Whether the other side wants to use this pair (RFC 8445 §8.1).
     is_nomination: bool,
+    /// What its side of the pair is worth (RFC 8445 §5.1.2).
+    priority: u32,
 }
 
 /// Tells STUN from DTLS and SRTP by the first byte (RFC 7983).

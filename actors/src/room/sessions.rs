@@ -123,6 +123,10 @@ impl Room {
     fn relay(&mut self, worker: usize, ctx: &Context<Self>) -> Addr<Relay> {
         let (readers, workers, clock) = (&mut self.readers, &self.shared.workers, self.shared.identity.clock());
         let (kept, gather_for) = (&self.kept, self.shared.gather_for);
+        // One that a defect has ended makes way for a new one.
+        if self.relays.get(&worker).is_some_and(|relay| !relay.connected()) {
+            self.relays.remove(&worker);
+        }
         let relay = self.relays.entry(worker).or_insert_with(|| {
             let (room, socket) = (ctx.address().recipient(), Arc::clone(&workers[worker].socket));
             let start = move |_: &mut _| Relay::new(worker, clock, socket, gather_for, room);

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use onair_media::{RtpPacket, SenderReport, SourceId};
 
-/// How far a sender's clock may lead or lag its packets before it is not believed.
-const BELIEVED_FOR: Duration = Duration::from_secs(5);
+/// How far a sender's clock may lead or lag its packets, repaired ones included, before both are tied anew: it may drift
+/// by so much within hours, or jump.
+const BELIEVED_FOR: Duration = Duration::from_secs(2);
 
 /// Ties the wall clock of a room's sender to ours, once for both tracks, so that their reports agree.
 #[derive(Debug, Default)]
@@ -27,8 +28,11 @@ impl CaptureClock {
             Some(later) => at.checked_add(later),
             None => at.checked_sub(ntp - captured),
         };
-        // A lying report must not send the viewer's clock away.
-        ours.filter(|ours| abs_diff(*ours, packet.received_at) < BELIEVED_FOR).unwrap_or(packet.received_at)
+        // Tied anew for both tracks, so that they stay together.
+        ours.filter(|ours| abs_diff(*ours, packet.received_at) < BELIEVED_FOR).unwrap_or_else(|| {
+            self.anchor = Some((source, captured, packet.received_at));
+            packet.received_at
+        })
     }
 }
 

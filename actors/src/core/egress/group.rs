@@ -90,11 +90,8 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
             EgressOrder::Resend(seq_nos) => return self.resend(key, &seq_nos, now, out),
             EgressOrder::Known(kind) => self.with(key, |egress| egress.known(kind)),
             EgressOrder::Redirect(destination) => self.with(key, |egress| egress.redirect(destination)),
-            EgressOrder::Pause => self.with(key, |egress| egress.pause(true, now)),
-            EgressOrder::Resume => {
-                self.with(key, |egress| egress.pause(false, now));
-                self.wants_keyframe = true;
-            }
+            EgressOrder::Pause => self.pause(key, true, now),
+            EgressOrder::Resume => self.pause(key, false, now),
         }
         None
     }
@@ -118,19 +115,23 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
 
     /// Writes the datagrams of the viewer whose turn it is into `out`, and returns where they go.
     ///
-    /// `None`: nobody has anything to get now.
+    /// `None`: nobody has anything to get now. Who catches up has more to get a little later; more media will tell when.
     pub fn next(&mut self, now: Instant, out: &mut SendBuffer) -> Option<SocketAddr> {
         out.clear();
         let turn = Turn { log: &self.log, now, clock: self.clock };
         for _ in 0..self.viewers.len() {
             self.turn = if self.turn + 1 < self.viewers.len() { self.turn + 1 } else { 0 };
             let (_, egress) = &mut self.viewers[self.turn];
-            if !egress.has_news(&self.log) {
-                continue;
-            }
-            self.wants_keyframe |= egress.fill(&turn, out);
-            if !out.is_empty() {
-                return Some(egress.destination());
+            // A turn may go by without a packet for this viewer: then it has another.
+            while egress.has_news(&self.log) {
+                let before = egress.progress();
+                self.wants_keyframe |= egress.fill(&turn, out);
+                if !out.is_empty() {
+                    return Some(egress.destination());
+                }
+                if egress.progress() == before {
+                    break;
+                }
             }
         }
         None
@@ -168,6 +169,12 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
             kept_packets,
             kept_bytes,
         }
+    }
+
+    fn pause(&mut self, key: K, is_paused: bool, now: Instant) {
+        let mut wants_keyframe = false;
+        self.with(key, |egress| wants_keyframe = egress.pause(is_paused, now));
+        self.wants_keyframe |= wants_keyframe;
     }
 
     fn with(&mut self, key: K, act: impl FnOnce(&mut Egress)) {

@@ -50,7 +50,9 @@ pub(super) struct PacketLog {
     bytes: usize,
     source: Option<SourceId>,
     clock: CaptureClock,
-    /// The highest timestamp of the source's video so far.
+    /// Whether packets were withheld before the next one.
+    has_gap: bool,
+    /// The newest timestamp of the source's video.
     newest_video: Option<u32>,
 }
 
@@ -61,10 +63,9 @@ impl PacketLog {
             (self.source, self.keyframe, self.newest_video) = (Some(batch.source), None, None);
         }
         if after_gap {
-            self.keyframe = None;
+            (self.keyframe, self.has_gap) = (None, true);
         }
         let paddings = paddings(&batch.packets);
-        let mut after_gap = after_gap;
         for (packet, padding) in batch.packets.iter().zip(paddings) {
             let name = (batch.source, packet.codec.kind(), packet.seq_no);
             // One that came before must not leave again: under one number a viewer's key protects one packet only.
@@ -79,7 +80,7 @@ impl PacketLog {
                 packet: packet.clone(),
                 captured_at: self.clock.captured_at(batch.source, packet),
                 padding,
-                after_gap: std::mem::take(&mut after_gap),
+                after_gap: std::mem::take(&mut self.has_gap),
             });
         }
         self.let_go();
@@ -93,7 +94,8 @@ impl PacketLog {
             self.keyframe = Some(self.end());
         }
         let is_newer = |newest| (packet.timestamp.wrapping_sub(newest) as i32) > 0;
-        if self.newest_video.is_none_or(is_newer) {
+        // A keyframe begins anew: the sender's clock may have jumped.
+        if packet.starts_keyframe || self.newest_video.is_none_or(is_newer) {
             self.newest_video = Some(packet.timestamp);
         }
     }
@@ -113,7 +115,7 @@ impl PacketLog {
         self.keyframe
     }
 
-    /// Returns the highest timestamp of the present source's video.
+    /// Returns the newest timestamp of the present source's video.
     pub(super) const fn newest_video(&self) -> Option<u32> {
         self.newest_video
     }

@@ -12,6 +12,9 @@ const RUN_REACH: u64 = 3000;
 /// How many earlier runs are remembered, for packets that are asked for again.
 const PAST_RUNS: usize = 4;
 
+/// How many ticks of the source pass before a run's beginning is forgotten: minutes at any clock rate.
+const SETTLED_AFTER_TICKS: u32 = 1 << 24;
+
 /// How many times faster than it was filmed a viewer sees what came before it joined, until it has caught up.
 pub(super) const CATCH_UP_SPEED: u32 = 4;
 
@@ -85,6 +88,14 @@ impl CatchUp {
 }
 
 impl Timeline {
+    /// Forgets the beginning once nothing of it can be asked for any more: 32 bits of ticks are but half a day.
+    fn settle(&mut self, timestamp: u32) {
+        let ticks = timestamp.wrapping_sub(self.from);
+        if ticks as i32 > 0 && ticks > self.catch_up.span_ticks.saturating_add(SETTLED_AFTER_TICKS) {
+            *self = Self { from: timestamp, to: self.map(timestamp), catch_up: CatchUp::default() };
+        }
+    }
+
     fn map(&self, timestamp: u32) -> u32 {
         let ticks = timestamp.wrapping_sub(self.from);
         // Frames that are shown before the run's first one, and were sent after it, are not sped up.
@@ -96,7 +107,7 @@ impl Timeline {
 impl Run {
     /// Tells whether a number belongs to the run: a sender that changes its SSRC in mid-session numbers anew.
     const fn is_near(&self, seq_no: u64) -> bool {
-        seq_no + RUN_REACH >= self.newest_seq_no && seq_no <= self.newest_seq_no + RUN_REACH
+        seq_no.abs_diff(self.newest_seq_no) <= RUN_REACH
     }
 
     fn numbered(&self, packet: &RtpPacket) -> Option<Numbered> {
@@ -152,9 +163,13 @@ impl Numbering {
         }
         let run = self.run.as_mut()?;
         run.newest_seq_no = run.newest_seq_no.max(packet.seq_no);
+        run.timeline.settle(packet.timestamp);
         let numbered = run.numbered(packet)?;
         self.next_seq_no = self.next_seq_no.max(numbered.seq_no + 1);
-        self.last = Some((numbered.timestamp, at));
+        // A late packet is no later for that.
+        if self.last.is_none_or(|(last, _)| (numbered.timestamp.wrapping_sub(last) as i32) > 0) {
+            self.last = Some((numbered.timestamp, at));
+        }
         Some(numbered)
     }
 
@@ -280,6 +295,31 @@ mod tests {
         assert_eq!(numbering.missing(2), None);
         assert_eq!(numbering.missing(65_534), None);
         assert_eq!(numbering.as_sent(SourceId(1), &video(101, 3000, false), 65_536), Some(sent));
+    }
+
+    #[test]
+    fn a_run_of_days_keeps_its_time() {
+        let (start, mut numbering) = (Instant::now(), numbering());
+        numbering.begin_in_the_past(SourceId(1), &video(50, 7, true), start, CatchUp::behind(900_000));
+        let mut last = numbering.number(SourceId(1), &video(50, 7, true), start).unwrap().timestamp;
+        // A packet a minute for two days; after the first, nothing is sped up any more.
+        for minute in 1..2880_u64 {
+            let packet = video(50 + minute, (minute as u32).wrapping_mul(5_400_000).wrapping_add(7), false);
+            let timestamp = numbering.number(SourceId(1), &packet, start).unwrap().timestamp;
+            let passed = timestamp.wrapping_sub(last);
+            assert!(passed == 5_400_000 || minute == 1, "minute {minute}: {passed}");
+            last = timestamp;
+        }
+    }
+
+    #[test]
+    fn a_late_packet_takes_no_time_back() {
+        let (start, mut numbering) = (Instant::now(), numbering());
+        numbering.number(SourceId(1), &video(1, 0, true), start);
+        let newest = numbering.number(SourceId(1), &video(9, 18_000, false), start).unwrap();
+        numbering.number(SourceId(1), &video(2, 3000, false), start);
+        let next = numbering.number(SourceId(2), &video(1, 0, true), start).unwrap();
+        assert!((next.timestamp.wrapping_sub(newest.timestamp) as i32) > 0);
     }
 
     #[test]

@@ -184,11 +184,14 @@ impl Egress {
     }
 
     /// Lets a viewer wait until it can be reached again, or goes on with it at the next keyframe.
-    pub(super) fn pause(&mut self, is_paused: bool, now: Instant) {
+    ///
+    /// Returns whether a keyframe is to be asked for.
+    pub(super) fn pause(&mut self, is_paused: bool, now: Instant) -> bool {
         if is_paused != self.is_paused {
             self.is_paused = is_paused;
             self.skip(now);
         }
+        !is_paused && self.video.is_some()
     }
 
     /// Notes that the viewer has reported on a track.
@@ -201,7 +204,12 @@ impl Egress {
         self.tracks().for_each(|track| track.next = log.end());
         self.waits_since = Some(now);
         self.asked_at = Some(now);
-        !self.recent_keyframe(log)
+        self.video.is_some() && !self.recent_keyframe(log)
+    }
+
+    /// Returns how much of the log both tracks have looked at together.
+    pub(super) fn progress(&self) -> u64 {
+        [&self.audio, &self.video].into_iter().flatten().map(|track| track.next).sum()
     }
 
     /// Tells whether there may be something to send.
@@ -316,7 +324,9 @@ impl Egress {
             return;
         };
         let behind = turn.log.newest_video().map_or(0, |newest| newest.wrapping_sub(packet.timestamp));
-        let plan = CatchUp::behind(if behind as i32 > 0 { behind } else { 0 });
+        // The sender's clock may have jumped since; no more is to be made up for than time has passed.
+        let passed = video_ticks(turn.now.saturating_duration_since(packet.received_at).min(TOO_OLD) + RECENT);
+        let plan = CatchUp::behind(if behind as i32 > 0 { behind.min(passed) } else { 0 });
         video.numbering.begin_in_the_past(*source, packet, turn.now, plan);
         video.next = keyframe;
         self.catching_up = Some(CatchingUp { began: turn.now, from: packet.timestamp, plan, keyframe });
@@ -403,6 +413,11 @@ impl CatchingUp {
         };
         (next..turn.log.end().min(next + TURN_PACKETS)).find(is_early).unwrap_or(u64::MAX)
     }
+}
+
+/// Returns the ticks of a time at 90 kHz.
+const fn video_ticks(time: Duration) -> u32 {
+    (time.as_micros() * 9 / 100) as u32
 }
 
 /// Returns the time of ticks at 90 kHz, which is the clock of every video codec.

@@ -1,18 +1,27 @@
 //! The session's side of a viewer's media plane: hands over keys and numbers, passes on what the viewer reports.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use onair_media::MediaKind;
 use str0m::rtp::Extension;
 use str0m::rtp::rtcp::{ReceptionReport, Rtcp};
 
 use super::key_tap::KeySlot;
-use super::{EndReason, Mids, Output, Session};
+use super::{Check, EndReason, Mids, Output, Session};
 use crate::core::egress::{Egress, EgressOrder, EgressSettings, TrackSettings};
 
-/// The most packets that one report may name as missing: as many as are kept for a moment of the highest bitrate.
+/// The most packets that are named as missing at a time: as many as are kept for a moment of the highest bitrate.
 const NACK_MAX_PACKETS: usize = 512;
+
+/// How often a viewer's wish for a keyframe is passed on at most: browsers repeat it five times a second.
+const KEYFRAME_WISHES_APART: Duration = Duration::from_millis(100);
+
+/// How long after its last check an address counts as alive: browsers check each 2.5 s.
+const PATH_ALIVE: Duration = Duration::from_secs(6);
+
+/// The most nominated addresses that are remembered; a browser has a handful.
+const PATHS_MAX: usize = 16;
 
 /// What a viewer's media plane needs of the session.
 #[derive(Debug)]
@@ -22,14 +31,70 @@ pub(super) struct Viewing {
     tracks: Vec<TrackSettings>,
     /// Where media goes, once that is known.
     destination: Option<SocketAddr>,
+    /// The nominated addresses, each with its priority and its last check.
+    paths: Vec<Path>,
+    /// What the viewer reported and nobody was told yet: many reports make one message.
+    missing: Vec<u16>,
+    wants_keyframe: bool,
+    keyframe_asked_at: Option<Instant>,
+    is_redirected: bool,
     is_attached: bool,
     /// The tracks on which the viewer has reported.
     known: Vec<MediaKind>,
 }
 
+/// An address that the viewer nominated.
+#[derive(Debug, Clone, Copy)]
+struct Path {
+    address: SocketAddr,
+    priority: u32,
+    checked_at: Instant,
+}
+
 impl Viewing {
     pub(super) const fn new(keys: KeySlot, seed: [u8; 12]) -> Self {
-        Self { keys, seed, tracks: Vec::new(), destination: None, is_attached: false, known: Vec::new() }
+        Self {
+            keys,
+            seed,
+            tracks: Vec::new(),
+            destination: None,
+            paths: Vec::new(),
+            missing: Vec::new(),
+            wants_keyframe: false,
+            keyframe_asked_at: None,
+            is_redirected: false,
+            is_attached: false,
+            known: Vec::new(),
+        }
+    }
+
+    /// Returns what is to be passed on, once everything that came together has been looked at.
+    pub(super) fn take_feedback(&mut self) -> Option<Output> {
+        if std::mem::take(&mut self.is_redirected)
+            && let Some(destination) = self.destination
+        {
+            return Some(Output::Egress(EgressOrder::Redirect(destination)));
+        }
+        if !self.missing.is_empty() {
+            return Some(Output::Egress(EgressOrder::Resend(std::mem::take(&mut self.missing))));
+        }
+        std::mem::take(&mut self.wants_keyframe).then_some(Output::KeyframeWanted)
+    }
+
+    fn want_keyframe(&mut self, now: Instant) {
+        let is_early = |asked: Instant| now.saturating_duration_since(asked) < KEYFRAME_WISHES_APART;
+        if !self.keyframe_asked_at.is_some_and(is_early) {
+            (self.wants_keyframe, self.keyframe_asked_at) = (true, Some(now));
+        }
+    }
+
+    /// Chooses among nominated addresses that are checked: the one of the highest priority, the present one if in doubt.
+    ///
+    /// Some browsers nominate every pair that works; of these, one that is not checked any more is dead.
+    fn best_path(&self, now: Instant) -> Option<SocketAddr> {
+        let is_alive = |path: &&Path| now.saturating_duration_since(path.checked_at) < PATH_ALIVE;
+        let is_present = |path: &Path| Some(path.address) == self.destination;
+        self.paths.iter().filter(is_alive).max_by_key(|path| (path.priority, is_present(path))).map(|path| path.address)
     }
 
     fn kind_of(&self, ssrc: u32) -> Option<MediaKind> {
@@ -99,13 +164,36 @@ impl Session {
     }
 
     /// Notes where the viewer wants its media.
-    pub(super) fn sends_to(&mut self, address: SocketAddr) {
+    fn sends_to(&mut self, address: SocketAddr) {
         let Some(viewing) = self.viewing.as_mut().filter(|viewing| viewing.destination != Some(address)) else {
             return;
         };
         viewing.destination = Some(address);
-        if viewing.is_attached {
-            self.outputs.push_back(Output::Egress(EgressOrder::Redirect(address)));
+        viewing.is_redirected = viewing.is_attached;
+    }
+
+    /// Notes where str0m sends: there media goes until an address is nominated.
+    pub(super) fn note_transmit(&mut self, address: SocketAddr) {
+        if self.viewing.as_ref().is_some_and(|viewing| viewing.paths.is_empty()) {
+            self.sends_to(address);
+        }
+    }
+
+    /// Notes a connectivity check: a nominated address may be the better one, or the only one left.
+    pub(super) fn note_path(&mut self, address: SocketAddr, check: Check, now: Instant) {
+        let Some(viewing) = &mut self.viewing else { return };
+        match viewing.paths.iter_mut().find(|path| path.address == address) {
+            Some(path) => path.checked_at = now,
+            None if check.is_nomination => {
+                if viewing.paths.len() == PATHS_MAX {
+                    viewing.paths.remove(0);
+                }
+                viewing.paths.push(Path { address, priority: check.priority, checked_at: now });
+            }
+            None => return,
+        }
+        if let Some(best) = viewing.best_path(now) {
+            self.sends_to(best);
         }
     }
 
@@ -124,11 +212,10 @@ impl Session {
         match rtcp {
             Rtcp::Nack(nack) if viewing.kind_of(*nack.ssrc) == Some(MediaKind::Video) => {
                 let entries = nack.reports.iter().flat_map(|entry| named(entry.pid, entry.blp));
-                let missing = entries.take(NACK_MAX_PACKETS).collect();
-                self.outputs.push_back(Output::Egress(EgressOrder::Resend(missing)));
+                viewing.missing.extend(entries.take(NACK_MAX_PACKETS.saturating_sub(viewing.missing.len())));
             }
-            Rtcp::Pli(pli) if viewing.kind_of(*pli.ssrc).is_some() => self.outputs.push_back(Output::KeyframeWanted),
-            Rtcp::Fir(_) => self.outputs.push_back(Output::KeyframeWanted),
+            Rtcp::Pli(pli) if viewing.kind_of(*pli.ssrc).is_some() => viewing.want_keyframe(now),
+            Rtcp::Fir(_) => viewing.want_keyframe(now),
             Rtcp::ReceiverReport(report) => report.reports.iter().for_each(|report| self.note_reception(report, now)),
             _ => {}
         }
@@ -160,6 +247,41 @@ fn named(first: u16, mask: u16) -> impl Iterator<Item = u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_nominated_addresses_the_better_living_one_is_used() {
+        let now = Instant::now();
+        let path = |port, priority, age_s| Path {
+            address: ([127, 0, 0, 1], port).into(),
+            priority,
+            checked_at: now - Duration::from_secs(age_s),
+        };
+        let mut viewing = Viewing::new(KeySlot::default(), [0; 12]);
+        let mut best = |paths: &[Path]| {
+            viewing.paths = paths.into();
+            viewing.best_path(now).map(|address| address.port())
+        };
+        assert_eq!(best(&[path(1, 10, 1), path(2, 20, 2), path(3, 15, 0)]), Some(2));
+        // Nobody checks the best one any more.
+        assert_eq!(best(&[path(1, 10, 1), path(2, 20, 7)]), Some(1));
+        assert_eq!(best(&[path(1, 10, 7)]), None);
+    }
+
+    #[test]
+    fn many_reports_make_one_message() {
+        let now = Instant::now();
+        let mut viewing = Viewing::new(KeySlot::default(), [0; 12]);
+        viewing.missing.extend([1, 2]);
+        (0..100).for_each(|_| viewing.want_keyframe(now));
+        assert!(
+            matches!(viewing.take_feedback(), Some(Output::Egress(EgressOrder::Resend(missing))) if missing == [1, 2])
+        );
+        assert!(matches!(viewing.take_feedback(), Some(Output::KeyframeWanted)));
+        viewing.want_keyframe(now + Duration::from_millis(99));
+        assert!(viewing.take_feedback().is_none(), "it was said just now");
+        viewing.want_keyframe(now + Duration::from_millis(100));
+        assert!(viewing.take_feedback().is_some());
+    }
 
     #[test]
     fn a_nack_names_one_packet_and_up_to_sixteen_behind_it() {

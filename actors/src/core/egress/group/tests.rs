@@ -46,6 +46,10 @@ fn master(key: u8) -> MasterKey {
 }
 
 fn egress(key: u8) -> Box<Egress> {
+    Box::new(Egress::new(settings(key)))
+}
+
+fn settings(key: u8) -> EgressSettings {
     let track = |kind, ssrc, rtx_ssrc, codecs| TrackSettings {
         kind,
         ssrc,
@@ -56,7 +60,7 @@ fn egress(key: u8) -> Box<Egress> {
         send_time_extension: Some(2),
         cname: "c".into(),
     };
-    Box::new(Egress::new(EgressSettings {
+    EgressSettings {
         profile: PROFILE,
         key: master(key),
         destination: address(key),
@@ -65,7 +69,7 @@ fn egress(key: u8) -> Box<Egress> {
             track(MediaKind::Audio, AUDIO_SSRC, None, vec![(Codec::Opus, 111, None)]),
         ],
         seed: [key; 12],
-    }))
+    }
 }
 
 impl Stage {
@@ -430,6 +434,22 @@ fn sound_alone_needs_no_keyframe() {
     assert_eq!(stage.of(1, AUDIO_SSRC).len(), 100);
     assert!(!stage.group.take_keyframe_wish());
     assert!(stage.now > stage.start);
+}
+
+#[test]
+fn sound_finds_its_way_through_a_crowd_of_pictures() {
+    let mut stage = Stage::new();
+    let mut settings = settings(1);
+    settings.tracks.retain(|track| track.kind == MediaKind::Audio);
+    stage.obey(1, EgressOrder::Attach(Box::new(Egress::new(settings))));
+    assert!(!stage.group.take_keyframe_wish(), "who hears only needs no keyframe");
+    let mut batch = stage.batch(true);
+    for number in 1000..1200 {
+        batch.packets.insert(0, RtpPacket { seq_no: number, ..batch.packets[0].clone() });
+    }
+    stage.group.push(&batch, false);
+    stage.serve();
+    assert_eq!(stage.of(1, AUDIO_SSRC).len(), 1);
 }
 
 #[test]
