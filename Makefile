@@ -14,7 +14,7 @@ BROWSER_MODULES := tests/browser/node_modules/.package-lock.json
 VENV := .venv/requirements.txt
 RELEASE := target/release/onair
 
-.PHONY: help run demo bench test test-ui test-rust test-browser check setup-build setup-demo setup-test media clean
+.PHONY: help run demo bench test test-ui test-rust test-browser check setup-build setup-bench setup-demo setup-test media clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -40,8 +40,9 @@ test-browser: $(PAGES) $(BROWSER_MODULES) media
 	rm -rf target/browser-logs target/screenshots
 	ONAIR_BIN=$(CURDIR)/target/debug/onair node --test --test-concurrency=1 tests/browser/
 
-bench: setup-demo $(PAGES) ## Measure what a viewer costs; results in bench/results and docs/performance.md
-	cargo bench --locked --bench fanout
+bench: setup-bench $(PAGES) ## Measure what viewers cost; results in bench/results and docs/performance.md
+	cargo build --release --locked
+	bench/run.py
 
 check: $(PAGES) ## Formatting, lints, and the licences of dependencies where cargo-deny is installed
 	cargo fmt --all --check
@@ -50,6 +51,9 @@ check: $(PAGES) ## Formatting, lints, and the licences of dependencies where car
 
 setup-build:
 	@scripts/setup.sh build
+
+setup-bench:
+	@scripts/setup.sh bench
 
 setup-demo:
 	@scripts/setup.sh demo

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to the programs that must be on the machine, and installs missing Debian packages where it may.
 # What comes from npm and PyPI is the Makefile's business.
-# usage: scripts/setup.sh build | demo | test
+# usage: scripts/setup.sh build | bench | demo | test
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -10,6 +10,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 wanted() {
     echo "cc gcc"
     case $1 in
+    bench) echo "python3 python3" ;; # bench/janus/run.sh sees to its own
     demo) echo "ffmpeg ffmpeg" ;;
     test)
         echo "ffmpeg ffmpeg"
