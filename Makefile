@@ -40,8 +40,9 @@ test-browser: $(PAGES) $(BROWSER_MODULES) media
 	rm -rf target/browser-logs target/screenshots
 	ONAIR_BIN=$(CURDIR)/target/debug/onair node --test --test-concurrency=1 tests/browser/
 
-bench: setup-demo $(PAGES) ## Measure what a viewer costs; results in bench/results and docs/performance.md
-	cargo bench --locked --bench fanout
+bench: setup-bench $(PAGES) ## Measure what viewers cost; results in bench/results and docs/performance.md
+	cargo build --release --locked
+	bench/run.py
 
 bench-micro: setup-build $(PAGES) ## Measure what a packet costs in each part of the media plane
 	cargo bench --locked --bench micro

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to the programs that must be on the machine, and installs missing Debian packages where it may.
 # What comes from npm and PyPI is the Makefile's business.
-# usage: scripts/setup.sh build | demo | bench | test
+# usage: scripts/setup.sh build | bench | demo | test
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -11,7 +11,10 @@ wanted() {
     echo "cc gcc"
     case $1 in
     demo) echo "ffmpeg ffmpeg" ;;
-    bench) echo "valgrind valgrind" ;;
+    bench)
+        echo "python3 python3"
+        echo "valgrind valgrind"
+        ;;
     test)
         echo "ffmpeg ffmpeg"
         echo "ffprobe ffmpeg"

@@ -90,7 +90,8 @@ network_up() {
 configure() {
     # Folders with what is needed, in place of a list of what is not.
     local lib
-    lib=$(dpkg -L janus | grep -m1 '/janus/plugins$')
+    # No -m1: dpkg that is not read to its end fails, and so would this.
+    lib=$(dpkg -L janus | grep '/janus/plugins$')
     lib=${lib%/plugins}
     mkdir "$folder"/{plugins,transports,events,loggers}
     ln -s "$lib/plugins/libjanus_videoroom.so" "$folder/plugins/"

@@ -204,7 +204,7 @@ impl Config {
                 max_sessions: 10_000,
                 max_viewers_per_room: 0,
                 max_load_percent: 90,
-                batch: Duration::from_millis(2),
+                batch: Duration::ZERO,
                 workers: 0,
             },
             storage: Storage { url: storage::file_url(&recordings), options: BTreeMap::new(), spool },
