@@ -66,8 +66,9 @@ def peer(bench: Bench, given: Given | None) -> Result:
         for count, ratio in ratios.items()
         if ratio
     )
-    where = "behind one veth pair" if given is None else "each where it is"
-    notes = [f"µs/packet of {name} by those of onair, median of the rounds: {said}. Both {where}, windows of 5 s."]
+    where = "behind one veth pair" if given is None else "where they are"
+    window = f"windows of {min(WINDOW_S, bench.seconds):g} s"
+    notes = [f"µs/packet of {name} by those of onair, median of the rounds: {said}. Both {where}, {window}."]
     columns = ["µs", "cores", "delay", "join", "frame", "rate", "lost", "own", "others"]
     return Result(list(rows.values()), columns, notes, {"us_per_packet_ratio": ratios})
 

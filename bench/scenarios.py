@@ -14,6 +14,9 @@ BUSIEST_THREAD_MAX_CORES = 0.95
 DELAY_P99_MAX_MS = 200
 WITHHELD_MAX_SHARE = 0.02
 
+# Thousands join: at the pace of the other scenarios that would be most of the time.
+SATURATION_RAMP_PER_S = 150
+
 
 @dataclasses.dataclass
 class Bench:
@@ -107,7 +110,8 @@ def saturation(bench: Bench) -> Result:
     rows: list[Row] = []
     limit = None
     for count in range(1000, 3501, 500):
-        rows.append(bench.row({"viewers": count}, bench.load(count), ONE_WORKER))
+        load = bench.load(count, ramp_max_per_s=SATURATION_RAMP_PER_S)
+        rows.append(bench.row({"viewers": count}, load, ONE_WORKER))
         if limit := _limit(rows[-1]):
             break
     good = [row for row in rows if not _limit(row)]
