@@ -19,11 +19,13 @@ mod header;
 mod log;
 mod numbering;
 mod reports;
+mod track;
 mod viewer;
 
 pub use buffer::SendBuffer;
 pub use group::{EgressCounts, EgressGroup};
-pub use viewer::{Egress, EgressSettings, TrackSettings};
+pub use track::TrackSettings;
+pub use viewer::{Egress, EgressSettings};
 
 /// What a viewer's session tells its media plane.
 #[derive(Debug)]

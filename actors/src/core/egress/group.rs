@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::EgressOrder;
 use super::buffer::SendBuffer;
 use super::log::PacketLog;
-use super::viewer::{Egress, Turn};
+use super::track::Turn;
+use super::viewer::Egress;
 use crate::core::wall_clock::WallClock;
 
 /// Holds a room's packets and its viewers, each under a key `K`.
