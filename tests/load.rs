@@ -8,18 +8,19 @@ use tempfile::TempDir;
 
 use crate::support::{Server, alone, eventually, run_onair};
 
-/// Runs a load test of 20 viewers for 3 s, and returns its report.
-fn load(server: &Server, more: &[&str]) -> Value {
+/// Runs a load test and returns its report.
+fn load(server: &Server, viewers: &str, more: &[&str]) -> Value {
     let dir = TempDir::new().expect("a temporary directory");
     let json = dir.path().join("load.json");
     let (to, from) = (server.url("/whip/{room}"), server.url("/whep/{room}"));
     let file = json.to_str().expect("a path in UTF-8");
-    let mut arguments = vec!["load", "--to", &to, "--from", &from, "--viewers", "20", "--seconds", "3", "--json", file];
+    let mut arguments =
+        vec!["load", "--to", &to, "--from", &from, "--viewers", viewers, "--seconds", "3", "--json", file];
     arguments.extend_from_slice(more);
     let output = run_onair(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("20 joined"), "{text}");
+    assert!(text.contains(" joined, 0 failed"), "{text}");
     serde_json::from_str(&fs::read_to_string(&json).expect("the report was written")).expect("it is JSON")
 }
 
@@ -31,7 +32,7 @@ fn number(report: &Value, pointer: &str) -> f64 {
 fn viewers_join_and_get_every_packet() {
     let _alone = alone();
     let server = Server::start();
-    let report = load(&server, &["--rooms", "2", "--server-pid", &server.pid().to_string()]);
+    let report = load(&server, "20", &["--rooms", "2", "--server-pid", &server.pid().to_string()]);
     assert_eq!((number(&report, "/viewers/joined"), number(&report, "/viewers/failed")), (20.0, 0.0));
     assert_eq!(number(&report, "/viewers/without_keyframe"), 0.0, "{report:#}");
     assert_eq!(number(&report, "/packets/lost"), 0.0, "{report:#}");
@@ -53,7 +54,7 @@ fn viewers_join_and_get_every_packet() {
 fn lost_pictures_are_repaired() {
     let _alone = alone();
     let server = Server::start();
-    let report = load(&server, &["--loss", "5"]);
+    let report = load(&server, "20", &["--loss", "5"]);
     // 5 % of 20 × 3 × 260.
     assert!(number(&report, "/packets/video/repaired") > 300.0, "{report:#}");
     assert_eq!(number(&report, "/packets/video/lost"), 0.0, "{report:#}");
@@ -63,12 +64,13 @@ fn lost_pictures_are_repaired() {
 fn viewers_are_replaced_while_it_is_measured() {
     let _alone = alone();
     let server = Server::start();
-    let (to, from) = (server.url("/whip/room"), server.url("/whep/room"));
-    let output = run_onair(&["load", "--to", &to, "--from", &from, "--viewers", "5", "--seconds", "2", "--churn", "4"]);
-    let text = String::from_utf8_lossy(&output.stdout);
-    // One each 250 ms, but none at the very end: seven.
-    assert!(text.contains("12 joined, 0 failed, 0 disconnected, 7 replaced, 5 present"), "{text}");
-    assert!(text.contains(" 0 lost after repair"), "{text}");
+    let report = load(&server, "5", &["--churn", "4"]);
+    // One each 250 ms, but none at the very end: eleven. A busy machine may manage fewer.
+    let left = number(&report, "/viewers/left");
+    assert!((3.0..=12.0).contains(&left), "{report:#}");
+    assert_eq!(number(&report, "/viewers/joined"), 5.0 + left, "{report:#}");
+    assert_eq!((number(&report, "/viewers/present"), number(&report, "/viewers/ended")), (5.0, 0.0), "{report:#}");
+    assert_eq!(number(&report, "/packets/video/lost"), 0.0, "{report:#}");
 }
 
 #[test]

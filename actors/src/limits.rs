@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::load::{Gauge, is_overloaded};
+use crate::load::{Gauge, is_memory_short, is_overloaded};
 use crate::room::AdmitError;
 
 /// The limits of a server.
@@ -84,7 +84,7 @@ impl Limits {
         if self.settings.max_viewers_per_room.is_some_and(|most| viewers >= most) {
             return Err(counted(&self.refused.room_full, AdmitError::RoomFull));
         }
-        if is_overloaded(&self.workers, self.settings.max_load_percent) {
+        if is_overloaded(&self.workers, self.settings.max_load_percent) || is_memory_short() {
             return Err(counted(&self.refused.busy, AdmitError::Busy));
         }
         self.admit_publisher()

@@ -13,6 +13,9 @@ pub(crate) const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 /// How late a worker may be for its own timers, smoothed, before nobody else is let in: whoever watches would notice more.
 const LAG_MAX_MS: u32 = 500;
 
+/// The share of memory that is to be left when another viewer is let in: one in so many.
+const MEMORY_LEFT_SHARE: u64 = 20;
+
 /// The latest figures of one worker.
 #[derive(Debug, Default)]
 pub struct Gauge {
@@ -45,6 +48,22 @@ pub fn is_overloaded(gauges: &[Arc<Gauge>], max_percent: u32) -> bool {
     let busy: u32 = gauges.iter().map(|gauge| gauge.busy_percent()).sum();
     let is_busy = max_percent < 100 && busy >= max_percent.saturating_mul(gauges.len() as u32) && busy > 0;
     is_busy || gauges.iter().any(|gauge| gauge.lag_ms() >= LAG_MAX_MS)
+}
+
+/// Tells whether less than a twentieth of the machine's memory is left; where the system does not tell, it is not.
+///
+/// It is read anew each time: a file of the kernel's, some 20 µs.
+pub fn is_memory_short() -> bool {
+    fs::read_to_string("/proc/meminfo").is_ok_and(|text| is_short(&text))
+}
+
+fn is_short(meminfo: &str) -> bool {
+    let kib = |name: &str| -> Option<u64> {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    };
+    let shares = kib("MemTotal:").zip(kib("MemAvailable:"));
+    shares.is_some_and(|(total, available)| available < total / MEMORY_LEFT_SHARE)
 }
 
 /// Samples the worker on whose thread it is called.
@@ -100,6 +119,15 @@ mod tests {
         assert!(is_overloaded(&gauges([(0, 0), (0, 500)]), 90));
         assert!(!is_overloaded(&gauges([(100, 0), (100, 0)]), 100), "one hundred turns it off");
         assert!(!is_overloaded(&[], 90));
+    }
+
+    #[test]
+    fn a_twentieth_of_memory_is_left_alone() {
+        let meminfo = |available: u64| format!("MemTotal:  1000 kB\nMemFree: 7 kB\nMemAvailable:  {available} kB\n");
+        assert!(is_short(&meminfo(49)));
+        assert!(!is_short(&meminfo(50)));
+        assert!(!is_short("nothing of that kind"));
+        assert!(!is_memory_short(), "or there is no room for tests either");
     }
 
     #[test]
