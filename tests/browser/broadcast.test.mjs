@@ -47,9 +47,11 @@ test("the watch page shows it in real time", async () => {
   const seen = await eventually("frames are decoded and the beeps of the fake microphone are heard", async (saw) => {
     const stats = await rtpStats(page, "inbound-rtp");
     saw(stats);
-    return stats.video?.framesDecoded > 30 && stats.audio?.totalAudioEnergy > 0 && stats;
+    // A second of sound: pictures of before the join may come faster than that.
+    const { audio, video } = stats;
+    return video?.framesDecoded > 30 && audio?.packetsReceived > 50 && audio.totalAudioEnergy > 0 && stats;
   });
-  assert.ok(seen.audio.packetsReceived > 50 && seen.audio.packetsLost < 10, "sound flows");
+  assert.ok(seen.audio.packetsLost < 10, "sound flows");
   await eventually("the picture has the size that is sent", async (saw) => {
     const [{ video: sent }, { video: received }] = await Promise.all([rtpStats(publisher, "outbound-rtp"), rtpStats(page, "inbound-rtp")]);
     saw([sent.frameWidth, sent.frameHeight, received.frameWidth, received.frameHeight]);
