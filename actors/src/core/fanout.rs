@@ -19,7 +19,7 @@ pub enum Delivery {
     Gone,
 }
 
-/// Holds the readers of a room, or the viewers of a relay. `R` is how to reach one.
+/// Holds the readers of a room. `R` is how to reach one.
 #[derive(Debug)]
 pub struct Fanout<R> {
     readers: Vec<Reader<R>>,

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use onair_media::{MediaKind, PacketBatch, SourceId};
 
-/// How long ago a keyframe may have begun to be of use.
-const KEPT_FOR: Duration = Duration::from_secs(15);
+/// How long ago a keyframe may have begun to be of use: encoders with a longer interval exist, but a viewer would take too
+/// long to catch up.
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(15);
 
 /// The most payload that is kept: 15 s at 17 Mbit/s.
-const KEPT_MAX_BYTES: usize = 32 * 1024 * 1024;
+pub(super) const KEPT_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The most batches that are kept: each has at least one packet, and two thousand a second are more than any sender's.
 const KEPT_MAX_BATCHES: usize = 32_768;

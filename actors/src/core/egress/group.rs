@@ -152,11 +152,6 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
         std::mem::take(&mut self.wants_keyframe)
     }
 
-    /// Tells whether nobody watches.
-    pub fn is_empty(&self) -> bool {
-        self.viewers.is_empty()
-    }
-
     /// Shows the group.
     pub fn counts(&self) -> EgressCounts {
         let mut sums = self.left;

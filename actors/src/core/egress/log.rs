@@ -7,16 +7,10 @@ use onair_media::{MediaKind, PacketBatch, RtpPacket, SourceId};
 
 use super::capture::CaptureClock;
 use super::equalise::paddings;
+use crate::core::gop;
 
 /// How long packets are kept for retransmission: what comes later than that, no player waits for.
 const KEPT_FOR: Duration = Duration::from_secs(3);
-
-/// How long packets since the last keyframe are kept for those who come: encoders with a longer interval between
-/// keyframes exist, but a viewer would take too long to catch up.
-const KEYFRAME_KEPT_FOR: Duration = Duration::from_secs(15);
-
-/// The most payload that is kept: 15 s at 17 Mbit/s.
-const KEPT_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The most packets that are kept, however small: ten thousand a second over the time of retransmission.
 const KEPT_MAX_PACKETS: usize = 32_768;
@@ -145,9 +139,8 @@ impl PacketLog {
         let age = |entry: &Entry| now.saturating_duration_since(entry.packet.received_at);
         while let Some(first) = self.entries.front() {
             let is_old = age(first) > KEPT_FOR;
-            let is_wanted =
-                self.keyframe.is_some_and(|keyframe| self.begin >= keyframe) && age(first) <= KEYFRAME_KEPT_FOR;
-            let is_too_much = self.bytes > KEPT_MAX_BYTES || self.entries.len() > KEPT_MAX_PACKETS;
+            let is_wanted = self.keyframe.is_some_and(|keyframe| self.begin >= keyframe) && age(first) <= gop::KEPT_FOR;
+            let is_too_much = self.bytes > gop::KEPT_MAX_BYTES || self.entries.len() > KEPT_MAX_PACKETS;
             if (!is_old || is_wanted) && !is_too_much {
                 return;
             }

@@ -9,6 +9,7 @@ use super::buffer::SendBuffer;
 use super::log::{Entry, PacketLog};
 use super::numbering::CatchUp;
 use super::track::{TURN_PACKETS, Track, TrackSettings, Turn};
+use crate::core::gop;
 use crate::core::srtp::{MasterKey, Profile, Protector};
 
 /// A keyframe of so short a time ago is as good as a new one: a viewer has made up for it within a third of that.
@@ -17,9 +18,6 @@ const RECENT: Duration = Duration::from_secs(1);
 /// How long a viewer waits for the keyframe that was asked for, before it begins with an older one. Browsers answer
 /// within two frames; an encoder that does not listen never does.
 const ANSWER_WITHIN: Duration = Duration::from_millis(150);
-
-/// How old a keyframe may be to begin with it.
-const TOO_OLD: Duration = Duration::from_secs(15);
 
 /// How often a viewer that waits for a keyframe asks again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -258,7 +256,10 @@ impl Egress {
         let is_carried = video.payload_types(entry.packet.codec).is_some();
         let age = turn.now.saturating_duration_since(entry.packet.received_at);
         let has_waited = turn.now.saturating_duration_since(since) >= ANSWER_WITHIN;
-        !video.numbering.is_running() && is_carried && age <= TOO_OLD && (has_waited || self.recent_keyframe(turn.log))
+        !video.numbering.is_running()
+            && is_carried
+            && age <= gop::KEPT_FOR
+            && (has_waited || self.recent_keyframe(turn.log))
     }
 
     fn begin_at(&mut self, keyframe: u64, turn: &Turn<'_>) {
@@ -267,7 +268,7 @@ impl Egress {
         };
         let behind = turn.log.newest_video().map_or(0, |newest| newest.wrapping_sub(packet.timestamp));
         // The sender's clock may have jumped since; no more is to be made up for than time has passed.
-        let passed = video_ticks(turn.now.saturating_duration_since(packet.received_at).min(TOO_OLD) + RECENT);
+        let passed = video_ticks(turn.now.saturating_duration_since(packet.received_at).min(gop::KEPT_FOR) + RECENT);
         let plan = CatchUp::behind(if behind as i32 > 0 { behind.min(passed) } else { 0 });
         video.numbering.begin_in_the_past(*source, packet, turn.now, plan);
         video.next = keyframe;

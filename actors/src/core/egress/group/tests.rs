@@ -416,7 +416,7 @@ fn who_leaves_is_gone_and_who_stays_is_found() {
     let counts = stage.group.counts();
     assert_eq!((counts.viewers, counts.sent_packets), (2, 4 * 3 + 4 * 2));
     [2, 3].into_iter().for_each(|key| stage.obey(key, EgressOrder::Detach));
-    assert!(stage.group.is_empty() && stage.group.places.is_empty());
+    assert!(stage.group.viewers.is_empty() && stage.group.places.is_empty());
 }
 
 #[test]
