@@ -24,5 +24,8 @@ pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
 pub use spool::{Spool, SpoolError};
-pub use store::{Download, ListPage, ObjectInfo, RecordingQuery, RecordingSummary, Store, StoreError, Uploaded};
+pub use store::{
+    Download, ListPage, ObjectInfo, PART_BYTES, PartId, RecordingQuery, RecordingSummary, Store, StoreError,
+    UPLOAD_MAX_BYTES, UploadId, Uploaded,
+};
 pub use window::{Window, WindowSettings};
