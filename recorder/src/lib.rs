@@ -9,6 +9,7 @@ pub mod measure;
 pub mod object;
 pub mod playlist;
 pub mod progressive;
+pub mod read;
 pub mod spool;
 pub mod store;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use measure::Measure;
 pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
+pub use read::{ReadError, read_head, read_init, read_segment};
 pub use spool::{Spool, SpoolError};
 pub use store::{
     Download, ListPage, ObjectInfo, PART_BYTES, PartId, RecordingQuery, RecordingSummary, Store, StoreError,
