@@ -2,6 +2,7 @@
 
 pub mod boxes;
 pub mod cut;
+pub mod event;
 pub mod fragmenter;
 mod listing;
 pub mod manifest;
@@ -18,6 +19,7 @@ mod ticks;
 pub mod window;
 
 pub use cut::{Cut, Init, Part, Sample, Segment};
+pub use event::{Event, EventBody, EventId, EventKind, Interest, PressureState, RecordingEvent, SpoolPressure};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
 pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256_hex};
 pub use measure::Measure;
