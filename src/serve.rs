@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use actix_web::web::Data;
+use onair_actors::archive::Archive;
 use onair_actors::core::session::Identity;
 use onair_actors::core::wall_clock::WallClock;
 use onair_actors::directory::Directory;
@@ -14,6 +15,7 @@ use onair_actors::events::Events;
 use onair_actors::limits::{LimitSettings, Limits};
 use onair_actors::load::Gauge;
 use onair_actors::media_socket::MediaSocket;
+use onair_actors::recovery::Recovery;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
@@ -56,12 +58,12 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let Sockets { http, media, candidates } = Sockets::bind(&config, config.media.workers_of(cores))?;
     let address = http.local_addr()?;
     let store = Arc::new(open_store(&config)?);
-    let spool = Arc::new(Spool::open(config.storage.spool.clone()).await?);
+    let spool = Arc::new(open_spool(&config)?);
     let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
 
-    let (uploads_to, uploads_from) = (Arc::clone(&store), Arc::clone(&spool));
-    let uploader =
-        Uploader::start_in_arbiter(&arbiters.packaging.handle(), |_| Uploader::new(uploads_to, uploads_from));
+    let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool));
+    let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
+    Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
     let directory = Arc::new(Directory::default());
     let gauges: Vec<Arc<Gauge>> = media.iter().map(|_| Arc::default()).collect();
     let shared = Arc::new(Shared {
@@ -69,10 +71,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         workers: start_workers(&arbiters.workers, media, &directory, &gauges),
         directory,
         packaging: arbiters.packaging.handle(),
-        uploader,
-        store: Arc::clone(&store),
-        spool,
-        events: Events::new(),
+        archive,
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
         gather_for: config.media.batch,
@@ -83,6 +82,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
         store,
+        spool,
         policy: config.auth.policy(),
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
         cors: cors(&config),
@@ -131,8 +131,27 @@ fn limit_settings(config: &Config) -> LimitSettings {
     }
 }
 
+/// Starts the way from the spool to the store.
+pub(crate) fn start_archive(arbiter: &ArbiterHandle, store: Arc<Store>, spool: Arc<Spool>) -> Arc<Archive> {
+    let (to, from) = (Arc::clone(&store), Arc::clone(&spool));
+    let uploader = Uploader::start_in_arbiter(arbiter, |_| Uploader::new(to, from));
+    Arc::new(Archive { spool, uploader, store, events: Events::new() })
+}
+
+/// Opens the spool of the configuration.
+pub(crate) fn open_spool(config: &Config) -> Result<Spool, Box<dyn Error>> {
+    Spool::open(config.storage.spool.clone(), config.storage.spool_settings).map_err(|error| {
+        match error.source.kind() {
+            io::ErrorKind::WouldBlock => {
+                format!("another onair uses the spool {}", config.storage.spool.display()).into()
+            }
+            _ => error.into(),
+        }
+    })
+}
+
 /// Opens the store of the configuration.
-fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
+pub(crate) fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
     let options = config.storage.options.iter();
     let options = options.map(|(key, value)| (key.clone(), value.expose().to_owned())).collect();
     Ok(Store::open(&config.storage.url, &options)?)

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use onair_media::RoomName;
-use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
+use onair_recorder::{FragmenterSettings, WindowSettings};
 
+use crate::archive::Archive;
 use crate::core::session::Identity;
 use crate::directory::Directory;
-use crate::events::Events;
 use crate::limits::Limits;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
-use crate::uploader::Uploader;
 
 /// Holds what all rooms share.
 #[derive(Debug)]
@@ -26,14 +25,8 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// Where packagers and recorders run, away from the packets of viewers.
     pub packaging: ArbiterHandle,
-    /// Everything that is stored goes through here.
-    pub uploader: Addr<Uploader>,
-    /// Where recordings end up.
-    pub store: Arc<Store>,
-    /// Where recordings wait until they are stored.
-    pub spool: Arc<Spool>,
-    /// What happens is said here.
-    pub events: Events,
+    /// Where recordings go.
+    pub archive: Arc<Archive>,
     /// How HLS is cut and kept.
     pub hls: HlsSettings,
     /// What is recorded.

@@ -12,7 +12,7 @@ mod tests;
 pub use chunk::{Chunk, chunk};
 pub use head::SegmentHead;
 pub use init::init_segment;
-pub(crate) use init::{handler, media_header, media_information, movie_header, sample_entry, track_header};
+pub(crate) use init::{data_information, handler, media_header, movie_header, sample_entry, track_header};
 
 use onair_media::MediaKind;
 
@@ -62,6 +62,12 @@ pub enum BoxError {
         field: &'static str,
         /// What it was.
         value: u32,
+    },
+    /// The sample tables exceed what a box can hold: months of media in one file.
+    #[error("sample tables of {bytes} bytes do not fit a box")]
+    Tables {
+        /// Their size.
+        bytes: u64,
     },
     /// The box could not be encoded.
     #[error("encode a box")]

@@ -73,6 +73,8 @@ impl OpenSegment {
             kind: self.kind,
             msn: self.msn,
             index: self.parts.len() as u32,
+            init: self.init,
+            discontinuity: self.discontinuity,
             independent: samples.first().is_some_and(|sample| sample.sync),
             start_ticks: self.part_start_ticks,
             duration_ticks: self.part_ticks(),

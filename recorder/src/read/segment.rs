@@ -32,7 +32,7 @@ pub fn read_head(bytes: &[u8]) -> Option<SegmentHead> {
 /// [`ReadError`] when the bytes are not whole parts of one track, one after another without a gap in time.
 pub fn read_segment(kind: MediaKind, msn: u64, bytes: Bytes) -> Result<Segment, ReadError> {
     let head = read_head(&bytes).unwrap_or(SegmentHead { init: 1, discontinuity: false });
-    let parts = read_parts(kind, msn, &bytes)?;
+    let parts = read_parts(kind, msn, head, &bytes)?;
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
         return Err(ReadError::Missing(FourCC::new(b"moof")));
     };
@@ -50,7 +50,7 @@ pub fn read_segment(kind: MediaKind, msn: u64, bytes: Bytes) -> Result<Segment, 
     })
 }
 
-fn read_parts(kind: MediaKind, msn: u64, bytes: &Bytes) -> Result<Vec<Arc<Part>>, ReadError> {
+fn read_parts(kind: MediaKind, msn: u64, head: SegmentHead, bytes: &Bytes) -> Result<Vec<Arc<Part>>, ReadError> {
     let mut parts: Vec<Arc<Part>> = Vec::new();
     let mut rest = bytes.as_ref();
     let (mut part_start, mut fragment) = (0, None);
@@ -59,7 +59,7 @@ fn read_parts(kind: MediaKind, msn: u64, bytes: &Bytes) -> Result<Vec<Arc<Part>>
         match (found.kind.as_ref(), fragment.take()) {
             (b"moof", None) => fragment = Some((end - found.whole.len(), read_fragment(kind, &found)?)),
             (b"mdat", Some((moof, fragment))) => {
-                let place = Place { part: part_start, moof, payload: end - found.body.len(), end };
+                let place = Place { head, part: part_start, moof, payload: end - found.body.len(), end };
                 let part = place.part(kind, msn, parts.len() as u32, bytes, fragment)?;
                 if parts.last().is_some_and(|last| !continues(last, &part)) {
                     return Err(ReadError::Unexpected("a part that does not begin where the one before it ends"));
@@ -81,6 +81,7 @@ fn read_parts(kind: MediaKind, msn: u64, bytes: &Bytes) -> Result<Vec<Arc<Part>>
 
 /// Where a part and what it consists of lie within the segment.
 struct Place {
+    head: SegmentHead,
     part: usize,
     moof: usize,
     payload: usize,
@@ -105,6 +106,8 @@ impl Place {
             kind,
             msn,
             index,
+            init: self.head.init,
+            discontinuity: self.head.discontinuity,
             independent: samples.first().is_some_and(|sample| sample.sync),
             start_ticks,
             duration_ticks,
