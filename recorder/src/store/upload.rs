@@ -45,7 +45,7 @@ impl Store {
     /// suffix, no cache rules and the account's own access tier.
     ///
     /// # Errors
-    /// [`StoreError::Backend`], also for a store that cannot do this.
+    /// [`StoreError::Backend`], also for a store that cannot do this, or [`StoreError::NotFound`] without a bucket.
     pub async fn begin_upload(&self, object: &ObjectPath) -> Result<UploadId, StoreError> {
         let mut options = PutMultipartOptions::default();
         if self.attributes == Taken::Always {

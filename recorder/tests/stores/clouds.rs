@@ -5,8 +5,10 @@ use std::iter::successors;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use onair_media::{RecordingId, RoomName};
-use onair_recorder::{StoreError, sha256_hex};
+use onair_recorder::{Store, StoreError, sha256_hex};
+use url::Url;
 
 use crate::attributes::upload;
 use crate::backend::Backend;
@@ -39,6 +41,25 @@ pub(crate) async fn media_has_its_access_tier(backend: &Backend) {
     }
 }
 
+/// Of GCS only the question can be seen: what stands in for it here has no such classes.
+pub(crate) async fn media_is_sent_with_its_storage_class(backend: &Backend) {
+    let proxy = Proxy::before(&backend.options["base_url"], &[]).await;
+    let store = backend.open_with("class", &[("base_url", &proxy.endpoint), ("storage_class", "NEARLINE")]);
+    store.put(&object("a", ID, "recording.json"), Bytes::from("x")).await.unwrap();
+    assert_eq!(proxy.sent().matches("x-goog-storage-class").count(), 0);
+    store.put(&object("a", ID, "video/000001.m4s"), Bytes::from("x")).await.unwrap();
+    upload(&store).await;
+    assert_eq!(proxy.sent().matches("x-goog-storage-class: NEARLINE\r\n").count(), 2);
+}
+
+pub(crate) async fn a_missing_bucket_is_no_reason_to_begin_again(backend: &Backend) {
+    let file = object("a", ID, "recording.mp4");
+    let upload = backend.open("bucket").begin_upload(&file).await.unwrap();
+    let nowhere = Store::open(&Url::parse("s3://nowhere/bucket").unwrap(), &backend.options).unwrap();
+    let put = nowhere.put_part(&file, &upload, 0, vec![Bytes::from("x")]).await.unwrap_err();
+    assert!(matches!(put, StoreError::Backend { .. }), "{put:?}");
+}
+
 pub(crate) async fn objects_are_encrypted_as_asked(backend: &Backend) {
     for (algorithm, more) in [("AES256", None), ("aws:kms", Some(("aws_sse_kms_key_id", "a-key")))] {
         let encryption = [Some(("aws_server_side_encryption", algorithm)), more];
@@ -56,13 +77,14 @@ pub(crate) async fn objects_are_encrypted_as_asked(backend: &Backend) {
 pub(crate) async fn a_recording_is_deleted_at_once(backend: &Backend) {
     let proxy = Proxy::before(&backend.options["endpoint"], &[]).await;
     let store = backend.open_with("bulk", &[("endpoint", &proxy.endpoint)]);
-    for index in 0..50 {
-        store.put(&object("a", ID, &format!("video/{index:06}.m4s")), Bytes::from("x")).await.unwrap();
-    }
+    // One more than a page of a listing has, and a request to delete.
+    let segments = (0..1001).map(|index| object("a", ID, &format!("video/{index:06}.m4s")));
+    let put = async |segment| store.put(&segment, Bytes::from("x")).await;
+    stream::iter(segments).map(put).buffer_unordered(8).try_collect::<()>().await.unwrap();
     let (room, recording) = (RoomName::parse("a").unwrap(), RecordingId::parse(ID).unwrap());
-    assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 50);
+    assert_eq!(store.delete_recording(&room, &recording).await.unwrap(), 1001);
     let sent = proxy.sent();
-    assert_eq!(sent.matches("POST /bucket?delete").count(), 1);
+    assert_eq!(sent.matches("POST /bucket?delete").count(), 2);
     assert_eq!(sent.matches("DELETE /").count(), 0);
 }
 

@@ -47,6 +47,7 @@ fn s3() {
     wait_for(async {
         clouds::media_has_its_storage_class(&backend).await;
         clouds::objects_are_encrypted_as_asked(&backend).await;
+        clouds::a_missing_bucket_is_no_reason_to_begin_again(&backend).await;
         clouds::a_recording_is_deleted_at_once(&backend).await;
         clouds::what_arrives_is_checked(&backend).await;
         clouds::a_store_that_asks_for_a_pause_gets_it(&backend).await;
@@ -70,5 +71,7 @@ fn azure() {
 
 #[test]
 fn gcs() {
-    suite(&Backend::gcs());
+    let backend = Backend::gcs();
+    suite(&backend);
+    wait_for(clouds::media_is_sent_with_its_storage_class(&backend));
 }

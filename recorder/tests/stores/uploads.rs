@@ -150,4 +150,9 @@ pub(crate) async fn nothing_shows_before_it_completes(backend: &Backend) {
     assert_eq!(store.list_recordings(&query).await.unwrap().recordings, []);
     let deleted = store.delete_recording(&file.room, &file.recording).await;
     assert!(matches!(deleted, Err(StoreError::NotFound { .. })), "{deleted:?}");
+
+    store.abort_upload(&file, &upload).await.unwrap();
+    if backend.kind == Kind::Directory {
+        assert!(!backend.path("unfinished/studio-1").exists());
+    }
 }
