@@ -45,3 +45,24 @@ fn parts_grow_with_the_file() {
     // 100 GiB in 10,000 parts: 10.24 MiB, so 11.
     assert_eq!(part_bytes(100 << 30), 11 << 20);
 }
+
+/// The page shows stores that open, or fail only for a key that is not there.
+#[test]
+fn the_examples_of_the_page_have_options_that_exist() {
+    let page = include_str!("../../../docs/storage.md");
+    let mut examples = 0;
+    for example in page.split("```toml\n[storage]\n").skip(1) {
+        let mut lines = example.lines().take_while(|line| !line.starts_with("```"));
+        let url = lines.next().and_then(|line| line.strip_prefix("url = ")).unwrap().trim_matches('"');
+        let options = lines.next().unwrap_or("options = {  }");
+        let options = options.strip_prefix("options = { ").and_then(|options| options.strip_suffix(" }")).unwrap();
+        let option = |option: &'static str| option.split_once(" = ").map(|(key, value)| (key, value.trim_matches('"')));
+        let options: Vec<_> = options.split(", ").filter_map(option).collect();
+        if url.contains("://") {
+            let opened = open(url, &options);
+            assert!(matches!(opened, Ok(_) | Err(StoreError::Open { .. })), "{url}: {opened:?}");
+        }
+        examples += 1;
+    }
+    assert_eq!(examples, 5);
+}
