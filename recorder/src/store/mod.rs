@@ -100,7 +100,8 @@ pub struct Uploaded {
 }
 
 impl Store {
-    /// Uses a store that is open already, from its root, also for uploads in parts. It has to take attributes.
+    /// Uses a store that is open already, from its root, also for uploads in parts. It has to take attributes, and to
+    /// answer [`object_store::Error::NotFound`] about an upload that it does not know.
     pub fn with_parts<T: ObjectStore + MultipartStore>(store: Arc<T>) -> Self {
         let parts = Arc::<T>::clone(&store);
         Self { parts: Some(parts), ..Self::from_root(store) }

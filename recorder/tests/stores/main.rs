@@ -6,7 +6,14 @@ mod clouds;
 mod objects;
 mod proxy;
 mod server;
+mod staged;
 mod uploads;
+
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use onair_recorder::{PART_BYTES, Store, StoreError};
 
 use backend::Backend;
 
@@ -37,7 +44,12 @@ fn memory() {
 
 #[test]
 fn directory() {
-    suite(&Backend::directory());
+    let backend = Backend::directory();
+    suite(&backend);
+    wait_for(async {
+        staged::a_staged_file_takes_the_name_of_its_object(&backend).await;
+        staged::a_staged_file_that_lost_something_is_gone(&backend).await;
+    });
 }
 
 #[test]
@@ -74,4 +86,19 @@ fn gcs() {
     let backend = Backend::gcs();
     suite(&backend);
     wait_for(clouds::media_is_sent_with_its_storage_class(&backend));
+}
+
+/// Stores that a program or a test brings along.
+#[test]
+fn a_store_that_is_open_already() {
+    let object = objects::object("a", objects::ID, "recording.mp4");
+    wait_for(async {
+        let memory = Arc::new(InMemory::new());
+        let store = Store::with_parts(Arc::clone(&memory));
+        attributes::upload(&store).await;
+        store.confirm(&object, PART_BYTES + 1).await.unwrap();
+        let without: Arc<dyn ObjectStore> = memory;
+        let refused = Store::from(without).begin_upload(&object).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Backend { .. }), "{refused:?}");
+    });
 }
