@@ -7,6 +7,7 @@ mod error;
 mod list;
 mod memory;
 mod open;
+mod patience;
 mod staged;
 #[cfg(test)]
 mod tests;
@@ -21,8 +22,8 @@ use futures_util::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions,
-    PutOptions, WriteMultipart,
+    Attribute, AttributeValue, Attributes, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, WriteMultipart,
 };
 use onair_media::{RecordingId, RoomName};
 use sha2::{Digest, Sha256};
@@ -52,6 +53,8 @@ pub struct Store {
     /// Everything stands below it.
     prefix: Path,
     attributes: Taken,
+    /// What media is stored as, such as `STANDARD_IA`, instead of the bucket's default.
+    storage_class: Option<AttributeValue>,
     /// Where uploads in parts go that outlive the process.
     parts: Option<Arc<dyn PartStore>>,
 }
@@ -97,14 +100,15 @@ pub struct Uploaded {
 }
 
 impl Store {
-    /// Uses a store that is open already, from its root, also for uploads in parts. It has to take attributes.
+    /// Uses a store that is open already, from its root, also for uploads in parts. It has to take attributes, and to
+    /// answer [`object_store::Error::NotFound`] about an upload that it does not know.
     pub fn with_parts<T: ObjectStore + MultipartStore>(store: Arc<T>) -> Self {
         let parts = Arc::<T>::clone(&store);
         Self { parts: Some(parts), ..Self::from_root(store) }
     }
 
     fn from_root(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, prefix: Path::default(), attributes: Taken::Always, parts: None }
+        Self { inner, prefix: Path::default(), attributes: Taken::Always, storage_class: None, parts: None }
     }
 
     /// Stores an object, replacing the one of the same name.
@@ -202,6 +206,9 @@ impl Store {
             attributes.insert(Attribute::ContentType, name.content_type().into());
             attributes.insert(Attribute::CacheControl, cache_control(name).into());
         }
+        if let Some(class) = self.storage_class.clone().filter(|_| is_media(name)) {
+            attributes.insert(Attribute::StorageClass, class);
+        }
         attributes
     }
 
@@ -293,13 +300,15 @@ impl From<&ObjectMeta> for ObjectInfo {
     }
 }
 
-/// Returns how long whoever reads the bucket directly may keep an object (RFC 9111 §5.2.2, RFC 8246 §2): media is
-/// written once under its name, anything else may be written again while the recording grows.
+/// Returns how long whoever reads the bucket directly may keep an object (RFC 9111 §5.2.2, RFC 8246 §2).
 fn cache_control(name: &ObjectName) -> &'static str {
-    match name.as_str().rsplit_once('.') {
-        Some((_, "m4s" | "mp4")) => "max-age=31536000, immutable",
-        _ => "no-cache",
-    }
+    if is_media(name) { "max-age=31536000, immutable" } else { "no-cache" }
+}
+
+/// Tells media, which is written once under its name, from what may be written again while the recording grows, and is
+/// read whenever recordings are listed.
+fn is_media(name: &ObjectName) -> bool {
+    matches!(name.as_str().rsplit_once('.'), Some((_, "m4s" | "mp4")))
 }
 
 /// Returns the part size for an upload: whole mebibytes, large enough that the parts are not too many.

@@ -11,10 +11,11 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use object_store::{AttributeValue, BackoffConfig, ClientOptions, RetryConfig};
 use url::Url;
 
 use super::memory::InMemoryUploads;
+use super::patience::Patience;
 use super::staged::Staging;
 use super::{Store, StoreError, Taken};
 
@@ -34,15 +35,24 @@ fn retries() -> RetryConfig {
     }
 }
 
+/// Our own option: the library takes a storage class with each object only.
+const STORAGE_CLASS: &str = "storage_class";
+
 /// Returns what the builder of a cloud store is told; a later entry overrides an earlier one.
+///
+/// That S3 checks a SHA-256 of what arrives needs no setting: the library signs each request with the digest of its
+/// body (`x-amz-content-sha256`), and whoever checks the signature checks the body. `checksum_algorithm` would send the
+/// digest once more in a header that not every server with S3's interface knows, so it is left to the operator;
+/// `unsigned_payload` gives both up.
 fn settings(options: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
-    CLIENT_DEFAULTS.into_iter().chain(options.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    let options = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    CLIENT_DEFAULTS.into_iter().chain(options.filter(|(key, _)| !key.eq_ignore_ascii_case(STORAGE_CLASS)))
 }
 
 /// Builds one of the cloud stores: environment first, then the URL, then our timeouts, then the options.
 macro_rules! cloud {
     ($builder:expr, $url:expr, $options:expr) => {{
-        let builder = $builder.with_url($url.as_str()).with_retry(retries());
+        let builder = $builder.with_url($url.as_str()).with_retry(retries()).with_http_connector(Patience);
         let builder = settings($options).try_fold(builder, |builder, (key, value)| {
             let key = FromStr::from_str(&key.to_ascii_lowercase())
                 .map_err(|_| StoreError::Option { key: key.into(), scheme: $url.scheme().into() })?;
@@ -56,13 +66,17 @@ impl Store {
     /// Opens the store that a URL names: `file:///…`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`.
     ///
     /// `options` are object_store's own keys and override the `AWS_*`, `GOOGLE_*` and `AZURE_*` variables of the
-    /// environment. A directory is created when it is missing. Nothing is sent yet to a store in the network.
+    /// environment; `storage_class` is what S3, GCS or Azure (its access tier) shall keep media as. A directory is created when it is missing. Nothing is sent yet to a store in the network.
     ///
     /// # Errors
     /// [`StoreError::Scheme`], [`StoreError::Option`] or [`StoreError::Open`], with the URL but without its password.
     pub fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Self, StoreError> {
         let open = |source| StoreError::Open { url: redacted(url), source };
+        let storage_class = storage_class(options).map_err(open)?;
         let store = match url.scheme() {
+            scheme @ ("file" | "memory") if storage_class.is_some() => {
+                return Err(StoreError::Option { key: STORAGE_CLASS.into(), scheme: scheme.into() });
+            }
             "file" => return Self::open_directory(url),
             "memory" => {
                 let memory = InMemory::new();
@@ -76,7 +90,8 @@ impl Store {
             }
             scheme => return Err(StoreError::Scheme { scheme: scheme.into() }),
         };
-        Ok(Self { prefix: Path::from_url_path(url.path()).map_err(|err| open(err.into()))?, ..store })
+        let prefix = Path::from_url_path(url.path()).map_err(|err| open(err.into()))?;
+        Ok(Self { prefix, storage_class, ..store })
     }
 
     /// Opens a directory as a store. What it says is stored survives a power failure, as in a bucket.
@@ -96,6 +111,18 @@ impl Store {
         let parts = Arc::new(Staging::new(files.clone(), root));
         Ok(Self { attributes: Taken::Never, parts: Some(parts), ..Self::from_root(Arc::new(files)) })
     }
+}
+
+/// Returns the storage class that the options want, which goes into a header as it is.
+fn storage_class(options: &BTreeMap<String, String>) -> object_store::Result<Option<AttributeValue>> {
+    let Some((_, class)) = options.iter().find(|(key, _)| key.eq_ignore_ascii_case(STORAGE_CLASS)) else {
+        return Ok(None);
+    };
+    if class.is_empty() || !class.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let source = format!("storage_class {class:?} is not one word").into();
+        return Err(object_store::Error::Generic { store: STORAGE_CLASS, source });
+    }
+    Ok(Some(class.clone().into()))
 }
 
 /// Begins an Azure store. Its parts take no content type, so the library says it by the suffix when they are put

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use object_store::multipart::{self, MultipartStore};
-use object_store::{Error, PutMultipartOptions};
+use object_store::{Error, MultipartId, PutMultipartOptions};
 use serde::{Deserialize, Serialize};
 
 use super::{PART_BYTES, PARTS_MAX, Store, StoreError, Taken};
@@ -45,14 +45,16 @@ impl Store {
     /// suffix, no cache rules and the account's own access tier.
     ///
     /// # Errors
-    /// [`StoreError::Backend`], also for a store that cannot do this.
+    /// [`StoreError::Backend`], also for a store that cannot do this, or [`StoreError::NotFound`] without a bucket.
     pub async fn begin_upload(&self, object: &ObjectPath) -> Result<UploadId, StoreError> {
         let mut options = PutMultipartOptions::default();
         if self.attributes == Taken::Always {
             options.attributes = self.attributes(&object.name);
         }
         let begun = self.parts()?.create_multipart_opts(&self.path(object), options).await;
-        begun.map(UploadId).map_err(StoreError::backend("begin the upload of", object))
+        let id = begun.map_err(StoreError::backend("begin the upload of", object))?;
+        // Azure's blocks belong to the object and not to an upload, so it has no id.
+        Ok(UploadId(if id.is_empty() { "-".into() } else { id }))
     }
 
     /// Stores a part; `index` counts from 0. Parts come in any order; one that is put again replaces the former one, as
@@ -78,7 +80,7 @@ impl Store {
             return Err(StoreError::PartSize { path: object.to_string(), index, bytes: size });
         }
         let payload = bytes.into_iter().collect();
-        let put = self.parts()?.put_part(&self.path(object), &upload.0, index, payload).await;
+        let put = self.parts()?.put_part(&self.path(object), upload.id(object)?, index, payload).await;
         let part = put.map_err(|source| failed("put a part of", object, source))?;
         Ok(PartId(format!("{index} {size} {}", part.content_id)))
     }
@@ -98,7 +100,7 @@ impl Store {
         parts: Vec<PartId>,
     ) -> Result<(), StoreError> {
         let parts = check_parts(object, &parts)?;
-        let done = self.parts()?.complete_multipart(&self.path(object), &upload.0, parts).await;
+        let done = self.parts()?.complete_multipart(&self.path(object), upload.id(object)?, parts).await;
         done.map(drop).map_err(|source| failed("complete the upload of", object, source))
     }
 
@@ -107,7 +109,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Backend`].
     pub async fn abort_upload(&self, object: &ObjectPath, upload: &UploadId) -> Result<(), StoreError> {
-        let aborted = self.parts()?.abort_multipart(&self.path(object), &upload.0).await;
+        let Ok(id) = upload.id(object) else { return Ok(()) };
+        let aborted = self.parts()?.abort_multipart(&self.path(object), id).await;
         match aborted.map_err(|source| failed("abort the upload of", object, source)) {
             Err(StoreError::UploadGone { .. }) => Ok(()),
             result => result,
@@ -133,6 +136,14 @@ impl Store {
             let source = Error::NotSupported { source: "this store takes no uploads in parts".into() };
             StoreError::Backend { operation: "upload in parts to", path: self.prefix.to_string(), source }
         })
+    }
+}
+
+impl UploadId {
+    /// Returns the store's id. An empty one, which only a damaged journal has, would make the object itself of what is
+    /// asked of its upload: `DELETE object?uploadId=` may remove it.
+    fn id(&self, object: &ObjectPath) -> Result<&MultipartId, StoreError> {
+        if self.0.is_empty() { Err(StoreError::UploadGone { path: object.to_string() }) } else { Ok(&self.0) }
     }
 }
 

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use onair_recorder::{ObjectPath, PART_BYTES, PartId, RecordingQuery, Store, StoreError, UploadId};
 
-use crate::backend::{Backend, ID, object, read};
+use crate::backend::{Backend, Kind};
+use crate::objects::{ID, object, read};
 
 /// A whole part, in two chunks.
 fn whole(fill: u8) -> Vec<Bytes> {
@@ -93,16 +94,19 @@ pub(crate) async fn an_upload_that_is_gone_says_so(backend: &Backend) {
     let part = store.put_part(&file, &upload, 0, last("x")).await.unwrap();
     store.abort_upload(&file, &upload).await.unwrap();
     store.abort_upload(&file, &upload).await.unwrap();
-    let gone = store.put_part(&file, &upload, 1, last("x")).await.unwrap_err();
-    assert!(matches!(gone, StoreError::UploadGone { .. }), "{gone:?}");
-    let gone = store.complete_upload(&file, &upload, vec![part]).await.unwrap_err();
-    assert!(matches!(gone, StoreError::UploadGone { .. }), "{gone:?}");
+    if backend.knows_uploads() {
+        let gone = store.put_part(&file, &upload, 1, last("x")).await.unwrap_err();
+        assert!(matches!(gone, StoreError::UploadGone { .. }), "{gone:?}");
+        let gone = store.complete_upload(&file, &upload, vec![part]).await.unwrap_err();
+        assert!(matches!(gone, StoreError::UploadGone { .. }), "{gone:?}");
+    }
 
     // Ids of a damaged journal name nothing that could be written to.
     for id in ["", "0", "1", "../../../escape", "99999999999999999999"] {
         let upload: UploadId = invented(id);
-        let gone = store.put_part(&file, &upload, 0, last("x")).await.unwrap_err();
-        assert!(matches!(gone, StoreError::UploadGone { .. }), "{id}: {gone:?}");
+        let put = store.put_part(&file, &upload, 0, last("x")).await;
+        let gone = matches!(put, Err(StoreError::UploadGone { .. }));
+        assert!(gone || (put.is_ok() && !id.is_empty() && !backend.knows_uploads()), "{id}: {put:?}");
         store.abort_upload(&file, &upload).await.unwrap();
     }
     assert!(matches!(store.head(&file).await, Err(StoreError::NotFound { .. })));
@@ -123,7 +127,7 @@ pub(crate) async fn another_process_goes_on(backend: &Backend) {
 
     let (store, upload) = (backend.open("resumed"), journalled(&upload));
     let first = store.put_part(&file, &upload, 0, whole(b'a')).await;
-    if !backend.outlives_the_process() {
+    if backend.kind == Kind::Memory {
         assert!(matches!(first, Err(StoreError::UploadGone { .. })), "{first:?}");
         return;
     }
@@ -147,11 +151,8 @@ pub(crate) async fn nothing_shows_before_it_completes(backend: &Backend) {
     let deleted = store.delete_recording(&file.room, &file.recording).await;
     assert!(matches!(deleted, Err(StoreError::NotFound { .. })), "{deleted:?}");
 
-    let missing = store.confirm(&file, 1).await.unwrap_err();
-    assert!(matches!(missing, StoreError::Unconfirmed { expected: 1, found: None, .. }), "{missing:?}");
-    store.put(&file, Bytes::from("four")).await.unwrap();
-    store.confirm(&file, 4).await.unwrap();
-    let other = store.confirm(&file, 5).await.unwrap_err();
-    assert!(matches!(other, StoreError::Unconfirmed { expected: 5, found: Some(4), .. }), "{other:?}");
-    assert!(other.to_string().ends_with("should have 5 bytes, and has 4"), "{other}");
+    store.abort_upload(&file, &upload).await.unwrap();
+    if backend.kind == Kind::Directory {
+        assert!(!backend.path("unfinished/studio-1").exists());
+    }
 }
