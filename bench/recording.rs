@@ -153,7 +153,8 @@ impl Drop for Stage {
 fn parts_to_spool() -> Result<(), Failure> {
     line(format_args!("\n| spool.fsync | part to spool, p50 ms | p99 ms | CPU of 1 s of media, ms |"))?;
     line(format_args!("| --- | ---: | ---: | ---: |"))?;
-    for (name, fsync, seconds) in [("never", Fsync::Never, 600), ("segment", Fsync::Segment, 300), ("part", Fsync::Part, 100)]
+    for (name, fsync, seconds) in
+        [("never", Fsync::Never, 600), ("segment", Fsync::Segment, 300), ("part", Fsync::Part, 100)]
     {
         let stage = Stage::new(fsync)?;
         let mut writer = SpoolWriter::create(Arc::clone(&stage.spool), &stage.begun)?;

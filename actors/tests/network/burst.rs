@@ -48,5 +48,7 @@ fn assert_resumed(packaging: &Packaging, name: &str) {
     }
     // After a burst at most 2 s pass: half a second of waiting, a keyframe request a second, and the way there and back.
     let last = &frames[frames.len() - 120..];
-    assert!(last.windows(2).all(|pair| pair[1].0 - pair[0].0 == 3000), "{name}: gaps long after the burst");
+    // Pictures follow one another but for what keeps them beside the sound: half a percent.
+    let is_next = |pair: &[(i64, bool)]| (2985..=3015).contains(&(pair[1].0 - pair[0].0));
+    assert!(last.windows(2).all(is_next), "{name}: gaps long after the burst");
 }

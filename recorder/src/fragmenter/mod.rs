@@ -17,6 +17,7 @@ mod segment;
 mod tests;
 mod track;
 #[cfg(test)]
+#[path = "tests/two_hours.rs"]
 mod two_hours;
 
 use std::collections::VecDeque;
