@@ -57,6 +57,12 @@ pub struct Manifest {
     pub gaps: Vec<Gap>,
     /// The stored objects beside segments and playlists.
     pub objects: Vec<ObjectEntry>,
+    /// Segments that were stored once and are missing or damaged since; there are gaps in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<SegmentEntry>,
+    /// What was not known any more when a repair wrote this: `wall_clock`, `gaps`, `initialisation`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guessed: Vec<String>,
 }
 
 /// Describes one rendition.
@@ -131,6 +137,19 @@ pub struct ObjectEntry {
     pub name: String,
     /// Its size.
     pub bytes: u64,
+    /// Its digest, in lower-case hexadecimal; absent where nobody read the whole of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The ranges it was put together of, one after another, and what is known of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartDigest>,
+}
+
+/// Describes a range of a stored object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartDigest {
+    /// Its size.
+    pub bytes: u64,
     /// Its digest, in lower-case hexadecimal.
     pub sha256: String,
 }
@@ -164,6 +183,8 @@ impl ManifestBuilder {
             segments: Vec::new(),
             gaps: Vec::new(),
             objects: Vec::new(),
+            lost: Vec::new(),
+            guessed: Vec::new(),
         };
         Self {
             manifest,
@@ -223,7 +244,8 @@ impl ManifestBuilder {
     /// Lists a stored object; one of the same name is replaced.
     pub fn add_object(&mut self, name: &ObjectName, bytes: u64, sha256: String) {
         self.manifest.objects.retain(|object| object.name != name.as_str());
-        self.manifest.objects.push(ObjectEntry { name: name.as_str().into(), bytes, sha256 });
+        let (name, sha256) = (name.as_str().into(), Some(sha256));
+        self.manifest.objects.push(ObjectEntry { name, bytes, sha256, parts: Vec::new() });
     }
 
     /// Ends the recording.
