@@ -15,6 +15,7 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 mod ticks;
+pub mod verify;
 pub mod window;
 
 pub use cut::{Cut, Init, Part, Sample, Segment};
@@ -26,5 +27,9 @@ pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
 pub use read::{ReadError, read_head, read_init, read_segment};
 pub use spool::{Spool, SpoolError};
-pub use store::{Download, ListPage, ObjectInfo, RecordingQuery, RecordingSummary, Store, StoreError, Uploaded};
+pub use store::{
+    Download, ListPage, ObjectInfo, RecordingQuery, RecordingSummary, Repair, Store, StoreError, Uploaded, VerifyError,
+    VerifySettings,
+};
+pub use verify::{Finding, Problem, Remedy, Report};
 pub use window::{Window, WindowSettings};

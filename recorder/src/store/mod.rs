@@ -5,9 +5,11 @@
 
 mod error;
 mod list;
+mod objects;
 mod open;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::error::StoreError;
 pub use self::list::{ListPage, RecordingQuery, RecordingSummary};
+pub use self::verify::{Repair, VerifyError, VerifySettings};
 use crate::manifest::hex;
 use crate::object::{ObjectName, ObjectPath};
 
