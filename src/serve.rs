@@ -35,6 +35,9 @@ const MAX_ROOMS: usize = 10_000;
 /// How long recordings may take to reach the store at shutdown. What is left then stays in the spool.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 
+/// Who writes a manifest.
+pub(crate) const PROGRAM: &str = concat!("onair ", env!("CARGO_PKG_VERSION"));
+
 /// Where the actors run.
 struct Arbiters {
     /// Packets: sockets on the media port, sessions, rooms, relays. At least one.
@@ -130,7 +133,7 @@ fn limit_settings(config: &Config) -> LimitSettings {
 }
 
 /// Opens the store of the configuration.
-fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
+pub(crate) fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
     let options = config.storage.options.iter();
     let options = options.map(|(key, value)| (key.clone(), value.expose().to_owned())).collect();
     Ok(Store::open(&config.storage.url, &options)?)
@@ -146,7 +149,7 @@ fn record_settings(config: Config) -> RecordSettings {
     RecordSettings {
         mp4: config.record.mp4,
         reconnect: config.record.reconnect,
-        server: concat!("onair ", env!("CARGO_PKG_VERSION")).into(),
+        server: PROGRAM.into(),
         is_recorded: Box::new(move |room| config.records(room)),
     }
 }
