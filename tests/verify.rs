@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Server, alone, check_playable, decode_errors, finished_recording, probe, publish, run_onair};
+use crate::support::{
+    Server, alone, check_playable, decode_errors, eventually, finished_recording, probe, publish, run_onair,
+};
 
 /// A finished recording on the disk, of which every damage gets a copy.
 struct Kept {
@@ -44,7 +46,9 @@ impl Kept {
         let below = |folder: &str| {
             let entries = fs::read_dir(self.path(folder)).expect("it is there").flatten();
             let files = entries.filter(|entry| entry.path().is_file());
-            files.map(|entry| format!("{folder}{}", entry.file_name().to_string_lossy())).collect::<Vec<_>>()
+            let names = files.map(|entry| format!("{folder}{}", entry.file_name().to_string_lossy()));
+            // What is being written has another name until it is whole.
+            names.filter(|name| !name.contains('#')).collect::<Vec<_>>()
         };
         [below(""), below("video/"), below("audio/")].concat()
     }
@@ -163,6 +167,34 @@ fn segments_alone_make_the_recording_again() {
     for key in ["room", "recording", "start", "end", "duration_ms", "tracks", "segments", "gaps", "objects"] {
         assert_eq!(after[key], before[key], "{key}");
     }
+}
+
+/// A live recording is looked at, but not touched until somebody says that its server is gone.
+#[test]
+fn a_recording_whose_server_is_gone_is_ended_when_that_is_said() {
+    let _alone = alone();
+    let server = Server::start();
+    let publisher = publish("h264-opus.mp4", &server.url("/whip/studio-1"), &["--loop"]);
+    let recording = eventually("the recording has a manifest", Duration::from_secs(40), || {
+        let list = server.json("/api/recordings?room=studio-1")?;
+        let recording = list["recordings"].as_array()?.first()?.clone();
+        recording["duration_ms"].as_u64().filter(|duration| *duration >= 3_000).map(|_| recording)
+    });
+    let name = format!("studio-1/{}", recording["recording"].as_str().expect("it has an id"));
+    let kept = Kept { store: server.recordings(), name };
+    let live = kept.verify(&[]);
+    assert_eq!((live.code, &live.report["state"]), (Some(0), &"live".into()), "{}", live.report);
+    assert_eq!(kept.verify(&["--repair"]).code, Some(2));
+
+    let scratch = tempfile::TempDir::new().expect("a temporary directory");
+    let kept = kept.copy(scratch.path());
+    publisher.kill();
+    let ended = kept.verify(&["--repair", "--interrupted"]);
+    assert_eq!((ended.code, &ended.report["state"]), (Some(0), &"recovered".into()), "{}", ended.report);
+    assert!(ended.has("recording.json", "disagrees", "mended"), "{}", ended.report);
+    assert!(ended.has("recording.mp4", "missing", "mended"), "{}", ended.report);
+    assert_eq!(kept.mend().findings().len(), 0);
+    assert_eq!(decode_errors(&kept.text("index.m3u8")), "");
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod mend;
 mod movie;
 mod objects;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -91,9 +93,7 @@ impl Store {
         recording: &RecordingId,
         settings: &VerifySettings,
     ) -> Result<Report, VerifyError> {
-        let objects = self.list_objects(room, recording).await?;
-        let recording = Recording { store: self, room, recording };
-        let mut survey = Survey::begin(recording, settings, objects).await?;
+        let mut survey = Survey::begin(Recording { store: self, room, recording }, settings).await?;
         survey.read_segments().await?;
         survey.finish().await
     }
@@ -117,12 +117,11 @@ struct Wanted {
 
 impl<'a> Survey<'a> {
     /// Reads everything but segments and the objects that the manifest lists beside them.
-    async fn begin(
-        recording: Recording<'a>,
-        settings: &'a VerifySettings,
-        objects: BTreeMap<ObjectName, ObjectInfo>,
-    ) -> Result<Self, VerifyError> {
+    ///
+    /// The manifest first: of a live recording, all that it names is there when the rest is listed.
+    async fn begin(recording: Recording<'a>, settings: &'a VerifySettings) -> Result<Self, VerifyError> {
         let (old, flaw) = read_manifest(recording).await?;
+        let objects = recording.store.list_objects(recording.room, recording.recording).await?;
         let live = old.as_ref().is_some_and(StoredManifest::is_live) && settings.repair != Repair::Interrupted;
         if live && settings.repair == Repair::Ended {
             let (room, recording) = (recording.room.clone(), recording.recording.clone());

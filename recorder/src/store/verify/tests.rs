@@ -25,7 +25,7 @@ const CUT: FragmenterSettings =
     FragmenterSettings { segment_target: Duration::from_secs(2), part_target: Duration::from_millis(500) };
 
 /// A recording in a store of its own.
-struct Kept {
+pub(super) struct Kept {
     store: Store,
     room: RoomName,
     recording: RecordingId,
@@ -57,15 +57,15 @@ fn epoch() -> DateTime<Utc> {
 }
 
 /// Says whether segments begin with their head.
-#[derive(Clone, Copy, PartialEq)]
-enum Format {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Format {
     One,
     Two,
 }
 
 impl Kept {
     /// Stores a recording as the recorder does, in one go.
-    fn new(format: Format) -> Self {
+    pub(super) fn new(format: Format) -> Self {
         let kept = Self {
             store: Store::from(Arc::new(InMemory::new()) as Arc<dyn object_store::ObjectStore>),
             room: RoomName::parse("studio-1").unwrap(),
@@ -123,11 +123,11 @@ impl Kept {
         ObjectPath::new(&self.room, &self.recording, ObjectName::parse(name).unwrap())
     }
 
-    fn put(&self, name: &str, bytes: Bytes) {
+    pub(super) fn put(&self, name: &str, bytes: Bytes) {
         run(self.store.put(&self.path(name), bytes)).unwrap();
     }
 
-    fn remove(&self, name: &str) {
+    pub(super) fn remove(&self, name: &str) {
         run(self.store.inner.delete(&self.store.path(&self.path(name)))).unwrap();
     }
 
@@ -138,7 +138,7 @@ impl Kept {
         })
     }
 
-    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = self.get(name).to_vec();
         change(&mut bytes);
         self.put(name, bytes.into());
@@ -154,12 +154,12 @@ impl Kept {
         serde_json::from_slice(&self.get("recording.json")).unwrap()
     }
 
-    fn try_verify(&self, repair: Repair) -> Result<Report, VerifyError> {
+    pub(super) fn try_verify(&self, repair: Repair) -> Result<Report, VerifyError> {
         let settings = VerifySettings { repair, server: "onair 9".into(), target_duration_s: 3, mp4: true };
         run(self.store.verify(&self.room, &self.recording, &settings))
     }
 
-    fn look(&self) -> Report {
+    pub(super) fn look(&self) -> Report {
         self.try_verify(Repair::LookOnly).unwrap()
     }
 
@@ -171,7 +171,7 @@ impl Kept {
         report
     }
 
-    fn everything(&self) -> Vec<(ObjectName, Bytes)> {
+    pub(super) fn everything(&self) -> Vec<(ObjectName, Bytes)> {
         let names = run(self.store.list_objects(&self.room, &self.recording)).unwrap();
         names.into_keys().map(|name| (name.clone(), self.get(name.as_str()))).collect()
     }
