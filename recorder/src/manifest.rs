@@ -401,6 +401,34 @@ mod tests {
         assert_eq!(&read, builder.manifest());
     }
 
+    /// Collects the keys of a value and of everything in it.
+    fn keys(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(key, value)| {
+                found.push(key.clone());
+                keys(value, found);
+            }),
+            Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        let mut builder = recorded();
+        builder.add_object(&ObjectName::progressive(), 18, sha256_hex(b""));
+        let mut manifest = builder.manifest().clone();
+        manifest.objects[0].parts = vec![PartDigest { bytes: 18, sha256: sha256_hex(b"") }];
+        manifest.lost = vec![manifest.segments[0].clone()];
+        manifest.guessed = vec!["gaps".into()];
+        let mut found = Vec::new();
+        keys(&serde_json::to_value(&manifest).unwrap(), &mut found);
+        let text = include_str!("../../docs/manifest.md");
+        for key in found {
+            assert!(text.contains(&format!("`{key}`")) || text.contains(&format!("].{key}`")), "{key}");
+        }
+    }
+
     #[test]
     fn a_manifest_of_a_later_version_is_read_as_far_as_it_is_known() {
         let mut json: Value = serde_json::from_slice(&recorded().to_json()).unwrap();
