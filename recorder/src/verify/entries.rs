@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use onair_media::{MediaKind, RecordingId, RoomName};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use crate::cut::Segment;
-use crate::manifest::{Manifest, RecordingState, SegmentEntry, TrackEntry};
+use crate::manifest::{Manifest, RecordingState, SCHEMA, SegmentEntry, TrackEntry};
 use crate::object::ObjectName;
 use crate::ticks::to_millis;
 
@@ -17,19 +19,45 @@ const SLACK_MS: u64 = 2;
 #[derive(Debug)]
 pub(crate) struct StoredManifest {
     pub(crate) manifest: Manifest,
-    json: Value,
+    /// All keys but those whose values are long.
+    json: Map<String, Value>,
     segments: HashMap<String, SegmentEntry>,
     lost: HashMap<String, SegmentEntry>,
 }
 
+/// Says why a manifest is not taken for what it says.
+#[derive(Debug)]
+pub(crate) enum ManifestFlaw {
+    /// It cannot be read, or is another recording's.
+    Unreadable(String),
+    /// It has a later schema.
+    Later(u32),
+}
+
+/// The keys of a manifest, without those whose values are long.
+#[derive(Deserialize)]
+struct ShortKeys {
+    schema: u32,
+    #[serde(rename = "segments")]
+    _segments: IgnoredAny,
+    #[serde(rename = "lost", default)]
+    _lost: IgnoredAny,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
 impl StoredManifest {
     /// Reads a manifest of this recording, or returns what is wrong with it.
-    pub(crate) fn parse(bytes: &[u8], room: &RoomName, recording: &RecordingId) -> Result<Self, String> {
-        let unreadable = |error: serde_json::Error| format!("cannot be read: {error}");
-        let json: Value = serde_json::from_slice(bytes).map_err(unreadable)?;
-        let manifest: Manifest = serde_json::from_value(json.clone()).map_err(unreadable)?;
+    pub(crate) fn parse(bytes: &[u8], room: &RoomName, recording: &RecordingId) -> Result<Self, ManifestFlaw> {
+        let unreadable = |error: serde_json::Error| ManifestFlaw::Unreadable(format!("cannot be read: {error}"));
+        let ShortKeys { schema, rest: json, .. } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if schema > SCHEMA {
+            return Err(ManifestFlaw::Later(schema));
+        }
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(unreadable)?;
         if (&manifest.room, &manifest.recording) != (room, recording) {
-            return Err(format!("is that of {}/{}", manifest.room, manifest.recording));
+            let detail = format!("is that of {}/{}", manifest.room, manifest.recording);
+            return Err(ManifestFlaw::Unreadable(detail));
         }
         let by_name =
             |entries: &[SegmentEntry]| entries.iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
@@ -54,11 +82,11 @@ impl StoredManifest {
 
     /// Renders a manifest that takes the place of this one: keys that are not known here stay.
     pub(crate) fn replaced_by(&self, manifest: &Manifest) -> Vec<u8> {
-        // Left out where they are empty, so their absence says something.
-        const OPTIONAL: [&str; 2] = ["lost", "guessed"];
+        // Left out where it is empty, so its absence says something.
+        const OPTIONAL: &str = "guessed";
         let mut json = serde_json::to_value(manifest).expect("a manifest holds nothing that JSON cannot");
-        if let (Value::Object(new), Value::Object(old)) = (&mut json, &self.json) {
-            for (key, value) in old.iter().filter(|(key, _)| !OPTIONAL.contains(&key.as_str())) {
+        if let Value::Object(new) = &mut json {
+            for (key, value) in self.json.iter().filter(|(key, _)| *key != OPTIONAL) {
                 new.entry(key).or_insert_with(|| value.clone());
             }
         }

@@ -7,15 +7,21 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use onair_media::{CodecConfig, MediaKind};
 
+use super::assembly::Assembly;
 use super::entries::{StoredManifest, segment_difference};
 use super::rebuild::{KINDS, Rebuild};
 use super::{Finding, Problem, Remedy};
 use crate::cut::Segment;
 use crate::manifest::{SegmentEntry, sha256_hex};
 use crate::object::ObjectName;
-use crate::progressive::Progressive;
 use crate::read::{read_head, read_init, read_segment};
 use crate::ticks::to_grid;
+
+/// No later number is taken for one of ours: a year of segments of a third of a second.
+const MSN_MAX: u64 = 100_000_000;
+
+/// A segment further behind the one before it is not listed: a playlist names every number between them.
+const MISSING_MAX: u64 = 100_000;
 
 /// An initialisation segment that is stored.
 #[derive(Debug)]
@@ -42,6 +48,16 @@ struct Whole {
     headless: bool,
 }
 
+/// What the next segment is held against.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    msn: u64,
+    init: u32,
+    start_ticks: i64,
+    /// On the grid.
+    end: i64,
+}
+
 /// Why a segment cannot be played.
 struct Flaw {
     problem: Problem,
@@ -53,27 +69,29 @@ struct Flaw {
 pub(crate) struct Ledger {
     pub(crate) old: Option<StoredManifest>,
     pub(crate) rebuild: Rebuild,
-    /// Only where an MP4 may have to be put together.
-    pub(crate) progressive: Option<Progressive>,
+    pub(crate) assembly: Assembly,
     pub(crate) findings: Vec<Finding>,
     /// Segments for the manifest to name as lost.
     pub(crate) lost: Vec<SegmentEntry>,
     /// Whether the manifest has to be written anew.
     pub(crate) manifest_is_stale: bool,
+    /// Whether it was said what is wrong with the manifest.
+    manifest_is_named: bool,
     inits: BTreeMap<(MediaKind, u32), StoredInit>,
-    /// Where the last segment of each rendition ends, on the grid, with its number and initialisation segment.
-    before: [Option<(i64, u64, u32)>; 2],
+    /// The last segment of each rendition.
+    before: [Option<Before>; 2],
 }
 
 impl Ledger {
-    pub(crate) fn new(old: Option<StoredManifest>, rebuild: Rebuild, progressive: Option<Progressive>) -> Self {
+    pub(crate) fn new(old: Option<StoredManifest>, rebuild: Rebuild, assembly: Assembly) -> Self {
         Self {
             old,
             rebuild,
-            progressive,
+            assembly,
             findings: Vec::new(),
             lost: Vec::new(),
             manifest_is_stale: false,
+            manifest_is_named: false,
             inits: BTreeMap::new(),
             before: [None; 2],
         }
@@ -89,7 +107,7 @@ impl Ledger {
     pub(crate) fn find_in_manifest(&mut self, detail: impl Into<String>) {
         let name = ObjectName::manifest();
         self.manifest_is_stale = true;
-        if !self.findings.iter().any(|finding| finding.object == name.as_str()) {
+        if !std::mem::replace(&mut self.manifest_is_named, true) {
             self.find(&name, Problem::Disagrees, Remedy::Mendable, detail);
         }
     }
@@ -161,9 +179,19 @@ impl Ledger {
                 return Err(Flaw { problem: Problem::Digest, detail });
             }
         }
+        let newest = self.before.iter().flatten().map(|before| before.msn).max();
+        if newest.is_some_and(|newest| msn - newest > MISSING_MAX) {
+            let detail = format!("comes more than {MISSING_MAX} numbers behind the one before it");
+            return Err(Flaw { problem: Problem::Unreadable, detail });
+        }
         let headless = read_head(&stored.bytes).is_none();
         let mut segment = read_segment(kind, msn, stored.bytes.clone())
             .map_err(|error| Flaw { problem: Problem::Unreadable, detail: format!("cannot be read: {error}") })?;
+        let before = self.before[kind as usize].filter(|_| entry.is_none() && self.old.is_some());
+        if before.is_some_and(|before| segment.start_ticks <= before.start_ticks) {
+            let detail = "begins before the one before it".into();
+            return Err(Flaw { problem: Problem::Unreadable, detail });
+        }
         if headless {
             segment.init = self.guess_init(kind, stored.at);
         }
@@ -197,11 +225,10 @@ impl Ledger {
         let Whole { segment, config, sha256, .. } = whole;
         let start = to_grid(segment.kind, segment.start_ticks);
         let end = start.saturating_add(to_grid(segment.kind, segment.duration_ticks.cast_signed()));
-        self.before[segment.kind as usize] = Some((end, segment.msn, segment.init));
+        let Segment { kind, msn, init, start_ticks, .. } = segment;
+        self.before[kind as usize] = Some(Before { msn, init, start_ticks, end });
         self.rebuild.push(&segment, &config, sha256);
-        if let Some(progressive) = &mut self.progressive {
-            progressive.push_segment(&segment, &config);
-        }
+        self.assembly.push(&segment, &config);
         let Some(old) = &self.old else { return };
         let start_ms = self.rebuild.start_ms(&segment, old.manifest.start);
         let difference =
@@ -226,7 +253,7 @@ impl Ledger {
         let breaks = |whole: &Whole| {
             let Segment { kind, msn, init, start_ticks, .. } = whole.segment;
             let continued = (to_grid(kind, start_ticks), msn, init);
-            self.before[kind as usize].is_some_and(|(end, before, init)| (end, before + 1, init) != continued)
+            self.before[kind as usize].is_some_and(|before| (before.end, before.msn + 1, before.init) != continued)
         };
         if !whole.iter().flatten().any(|whole| whole.headless) {
             return;
@@ -266,7 +293,7 @@ pub(crate) fn segment_name(kind: MediaKind, msn: u64) -> ObjectName {
 pub(crate) fn segment_place(name: &str) -> Option<(MediaKind, u64)> {
     let (kind, number) = in_rendition(name)?;
     let msn: u64 = number.strip_suffix(".m4s")?.parse().ok()?;
-    (segment_name(kind, msn).as_str() == name).then_some((kind, msn))
+    ((1..=MSN_MAX).contains(&msn) && segment_name(kind, msn).as_str() == name).then_some((kind, msn))
 }
 
 /// Returns the rendition and the index that the name of an initialisation segment tells.

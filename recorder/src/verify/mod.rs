@@ -4,6 +4,7 @@
 //! segments: they are read, it is written anew, and what is stored is compared with that. The objects are fetched by
 //! [`crate::Store::verify`]; nothing here does I/O.
 
+pub(crate) mod assembly;
 mod clock;
 pub(crate) mod digests;
 pub(crate) mod entries;

@@ -1,17 +1,14 @@
 //! Writes anew what is wrong: playlists, the MP4, and last the manifest.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
-use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures_util::stream::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use super::fetch::{Fetched, Recording, SEGMENT_MAX_BYTES};
+use super::assemble::assembled;
 use super::objects::MovieFate;
 use super::{Survey, Wanted};
 use crate::manifest::{ObjectEntry, RecordingState, hex};
 use crate::object::ObjectName;
-use crate::progressive::{Mp4Layout, Piece, Progressive};
 use crate::store::StoreError;
 use crate::verify::{Finding, Remedy};
 
@@ -63,7 +60,7 @@ impl Survey<'_> {
     }
 
     async fn put_movie(&mut self, name: &ObjectName) -> Result<Option<ObjectEntry>, StoreError> {
-        let Some(layout) = self.layout() else { return Ok(None) };
+        let Some(layout) = self.ledger.assembly.layout() else { return Ok(None) };
         let file = assembled(self.recording, &layout);
         let uploaded = self.recording.store.put_stream(&self.recording.path(name), layout.total_bytes, file).await?;
         self.mended(name);
@@ -73,18 +70,13 @@ impl Survey<'_> {
 
     /// Returns the digest of the MP4 that the segments make.
     pub(super) async fn assembled_digest(&self) -> Result<Option<String>, StoreError> {
-        let Some(layout) = self.layout() else { return Ok(None) };
+        let Some(layout) = self.ledger.assembly.layout() else { return Ok(None) };
         let add = |mut digest: Sha256, chunk: Bytes| {
             digest.update(&chunk);
             std::future::ready(Ok(digest))
         };
         let digest = assembled(self.recording, &layout).try_fold(Sha256::new(), add).await?;
         Ok(Some(hex(&digest.finalize())))
-    }
-
-    /// Lays the MP4 out. Configurations that were read fit their boxes, so there is always a layout.
-    fn layout(&self) -> Option<Mp4Layout> {
-        self.ledger.progressive.as_ref().and_then(|progressive: &Progressive| progressive.layout().ok())
     }
 
     fn wants_mending(&self, name: &ObjectName) -> bool {
@@ -105,36 +97,4 @@ impl Survey<'_> {
         let segments = |finding: &&mut Finding| finding.object.ends_with(".m4s") && finding.remedy == Remedy::Mendable;
         self.ledger.findings.iter_mut().filter(segments).for_each(|finding| finding.remedy = Remedy::Mended);
     }
-}
-
-/// Reads the pieces of an MP4 from the store, one segment of each rendition at a time.
-fn assembled<'a>(
-    recording: Recording<'a>,
-    layout: &'a Mp4Layout,
-) -> impl Stream<Item = Result<Bytes, StoreError>> + 'a {
-    let begin = (layout.pieces.iter(), HashMap::new());
-    let pieces = stream::try_unfold(begin, move |(mut pieces, mut open)| async move {
-        let Some(piece) = pieces.next() else { return Ok(None) };
-        let bytes = piece_bytes(recording, piece, &mut open).await?;
-        Ok(Some((bytes, (pieces, open))))
-    });
-    stream::once(std::future::ready(Ok(layout.header.clone()))).chain(pieces)
-}
-
-/// Returns a piece of a segment, which is fetched whole: its other pieces come next.
-async fn piece_bytes(
-    recording: Recording<'_>,
-    piece: &Piece,
-    open: &mut HashMap<onair_media::MediaKind, (String, Bytes)>,
-) -> Result<Bytes, StoreError> {
-    let gone = || StoreError::NotFound { path: format!("{}/{}/{}", recording.room, recording.recording, piece.object) };
-    if open.get(&piece.kind).is_none_or(|(name, _)| *name != piece.object) {
-        let name = ObjectName::parse(&piece.object).map_err(|_| gone())?;
-        let Fetched::Whole(bytes) = recording.read(&name, SEGMENT_MAX_BYTES).await? else { return Err(gone()) };
-        open.insert(piece.kind, (piece.object.clone(), bytes));
-    }
-    let (_, bytes) = open.get(&piece.kind).ok_or_else(gone)?;
-    let range = usize::try_from(piece.range.start).ok().zip(usize::try_from(piece.range.end).ok());
-    let range = range.filter(|(start, end)| start <= end && *end <= bytes.len()).ok_or_else(gone)?;
-    Ok(bytes.slice(range.0..range.1))
 }

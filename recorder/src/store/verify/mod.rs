@@ -2,10 +2,12 @@
 //!
 //! One object at a time is in memory, and of an MP4 no more than a window; what is kept is one entry for each segment.
 
+mod assemble;
 mod fetch;
 mod mend;
 mod movie;
 mod objects;
+mod playlists;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -14,27 +16,24 @@ mod tests;
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use onair_media::{MediaKind, RecordingId, RoomName};
+use onair_media::{RecordingId, RoomName};
 
 use self::fetch::{Fetched, Recording, SEGMENT_MAX_BYTES};
+use self::playlists::read_playlists;
 use super::list::MANIFEST_MAX_BYTES;
 use super::{ObjectInfo, Store, StoreError};
 use crate::manifest::{GapReason, Manifest, RecordingState};
 use crate::object::ObjectName;
 use crate::playlist::Completeness;
-use crate::progressive::Progressive;
-use crate::verify::entries::{StoredManifest, manifest_difference};
-use crate::verify::holes::{uncovered, with_holes};
+use crate::verify::assembly::Assembly;
+use crate::verify::entries::{ManifestFlaw, StoredManifest, manifest_difference};
+use crate::verify::holes::{Covered, with_holes};
 use crate::verify::ledger::{Ledger, StoredSegment, init_place, segment_name, segment_place};
-use crate::verify::listed::{Extent, MediaPlaylist, multivariant_difference};
 use crate::verify::rebuild::{KINDS, Rebuild};
 use crate::verify::{Clock, Problem, Remedy, Report};
 
 /// How many numbers are fetched ahead: four segments are on their way, or one is looked at and three are.
 const NUMBERS_AHEAD: usize = 2;
-
-/// The largest playlist that is read: that of a hundred days.
-const PLAYLIST_MAX_BYTES: u64 = 512 << 20;
 
 /// The largest initialisation segment that is read; ours have less than two kilobytes.
 const INIT_MAX_BYTES: u64 = 1 << 20;
@@ -76,6 +75,12 @@ pub enum VerifyError {
         room: RoomName,
         /// The recording.
         recording: RecordingId,
+    },
+    /// The manifest is of a later version, which may mean something else by its keys.
+    #[error("the manifest has schema {schema}, which is of a later version")]
+    Later {
+        /// Its schema.
+        schema: u32,
     },
 }
 
@@ -135,8 +140,8 @@ impl<'a> Survey<'a> {
         let rebuild = Rebuild::new(recording.room, recording.recording, &settings.server, clock, target_duration_s);
         // An MP4 is put together to be stored, or to be held against one of which nothing else is known.
         let assembles = !live && (settings.repair != Repair::LookOnly || old.is_none());
-        let progressive = assembles.then(Progressive::new);
-        let mut survey = Self { recording, settings, objects, live, ledger: Ledger::new(old, rebuild, progressive) };
+        let assembly = if assembles { Assembly::wanted() } else { Assembly::unwanted() };
+        let mut survey = Self { recording, settings, objects, live, ledger: Ledger::new(old, rebuild, assembly) };
         survey.judge_manifest(flaw);
         survey.read_inits().await?;
         Ok(survey)
@@ -223,7 +228,8 @@ impl<'a> Survey<'a> {
         let known = old.map(|old| old.gaps.clone()).unwrap_or_default();
         // What was lost just now is said already, and what a live recording lacks may come.
         let lost = self.ledger.lost.len() != old.map_or(0, |old| old.lost.len());
-        let unsaid = holes.iter().flat_map(|hole| uncovered(hole, &known)).next().filter(|_| !lost && !self.live);
+        let covered = Covered::by(&known);
+        let unsaid = holes.iter().flat_map(|hole| covered.uncovered(hole)).next().filter(|_| !lost && !self.live);
         let settled = old.filter(|_| !lost && !self.live);
         let described = settled.and_then(|old| manifest_difference(old, &manifest));
         if old.is_none() && holes.iter().any(|hole| hole.reason != GapReason::Other) {
@@ -252,75 +258,21 @@ impl<'a> Survey<'a> {
         // What cannot be rendered is a defect of ours, and is left as it is stored.
         all.filter_map(|(name, text)| Some((name, text.ok().flatten()?))).collect()
     }
-
-    async fn judge_playlists(&mut self, wanted: &Wanted) -> Result<(), StoreError> {
-        let extent = if self.live { Extent::Beginning } else { Extent::Whole };
-        for (name, text) in &wanted.playlists {
-            let stored = match self.recording.read(name, PLAYLIST_MAX_BYTES).await? {
-                Fetched::Whole(bytes) => bytes,
-                Fetched::Missing => {
-                    self.ledger.find(name, Problem::Missing, Remedy::Mendable, "is missing");
-                    continue;
-                }
-                Fetched::TooLarge(size) => {
-                    let detail = format!("has {size} bytes, which no playlist has");
-                    self.ledger.find(name, Problem::Unreadable, Remedy::Mendable, detail);
-                    continue;
-                }
-            };
-            let flaw = match std::str::from_utf8(&stored) {
-                Err(_) => Some((Problem::Unreadable, "is not text".to_owned())),
-                Ok(stored) => playlist_flaw(name, stored, text, extent),
-            };
-            if let Some((problem, detail)) = flaw {
-                self.ledger.find(name, problem, Remedy::Mendable, detail);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Says what is wrong with a playlist.
-fn playlist_flaw(name: &ObjectName, stored: &str, wanted: &str, extent: Extent) -> Option<(Problem, String)> {
-    if *name == ObjectName::multivariant() {
-        // Its codecs are those of everything so far.
-        let difference = multivariant_difference(stored, wanted).filter(|_| extent == Extent::Whole);
-        return difference.map(|difference| (Problem::Disagrees, difference));
-    }
-    let wanted = MediaPlaylist::parse(wanted).ok()?;
-    match MediaPlaylist::parse(stored) {
-        Ok(stored) => stored.difference(&wanted, extent).map(|difference| (Problem::Disagrees, difference)),
-        Err(flaw) => Some((Problem::Unreadable, flaw)),
-    }
 }
 
 /// Reads the manifest, or says what is wrong with it.
 async fn read_manifest(
     recording: Recording<'_>,
-) -> Result<(Option<StoredManifest>, Option<(Problem, String)>), StoreError> {
+) -> Result<(Option<StoredManifest>, Option<(Problem, String)>), VerifyError> {
+    let flaw = |problem, detail: String| Ok((None, Some((problem, detail))));
     let bytes = match recording.read(&ObjectName::manifest(), MANIFEST_MAX_BYTES).await? {
         Fetched::Whole(bytes) => bytes,
-        Fetched::Missing => return Ok((None, Some((Problem::Missing, "is missing".into())))),
-        Fetched::TooLarge(size) => {
-            return Ok((None, Some((Problem::Unreadable, format!("has {size} bytes, which no manifest has")))));
-        }
+        Fetched::Missing => return flaw(Problem::Missing, "is missing".into()),
+        Fetched::TooLarge(size) => return flaw(Problem::Unreadable, format!("has {size} bytes, as no manifest has")),
     };
-    Ok(match StoredManifest::parse(&bytes, recording.room, recording.recording) {
-        Ok(manifest) => (Some(manifest), None),
-        Err(flaw) => (None, Some((Problem::Unreadable, flaw))),
-    })
-}
-
-/// Reads the media playlists that can be read; what is wrong with them is seen when it is known what they should say.
-async fn read_playlists(recording: Recording<'_>) -> Result<BTreeMap<MediaKind, MediaPlaylist>, StoreError> {
-    let mut playlists = BTreeMap::new();
-    for kind in KINDS {
-        if let Fetched::Whole(bytes) = recording.read(&ObjectName::playlist(kind), PLAYLIST_MAX_BYTES).await?
-            && let Ok(text) = std::str::from_utf8(&bytes)
-            && let Ok(playlist) = MediaPlaylist::parse(text)
-        {
-            playlists.insert(kind, playlist);
-        }
+    match StoredManifest::parse(&bytes, recording.room, recording.recording) {
+        Ok(manifest) => Ok((Some(manifest), None)),
+        Err(ManifestFlaw::Unreadable(detail)) => flaw(Problem::Unreadable, detail),
+        Err(ManifestFlaw::Later(schema)) => Err(VerifyError::Later { schema }),
     }
-    Ok(playlists)
 }

@@ -372,6 +372,32 @@ fn a_manifest_of_another_recording_is_none() {
 }
 
 #[test]
+fn a_manifest_of_a_later_schema_is_not_touched() {
+    let kept = Kept::new(Format::Two);
+    kept.change_manifest(|json| json["schema"] = json!(2));
+    let before = kept.everything();
+    assert!(matches!(kept.try_verify(Repair::Interrupted), Err(VerifyError::Later { schema: 2 })));
+    assert_eq!(kept.everything(), before);
+}
+
+/// Each number between two segments is a line of the playlists.
+#[test]
+fn a_number_from_nowhere_is_not_followed() {
+    let kept = Kept::new(Format::Two);
+    let segment = kept.get("video/000006.m4s");
+    // The next number, too, if it is not the next in time.
+    for name in ["video/18446744073709551615.m4s", "video/99999999.m4s", "video/000000.m4s", "video/000007.m4s"] {
+        kept.put(name, segment.clone());
+    }
+    let report = kept.look();
+    assert!(report.findings.is_empty(), "{report}");
+    kept.remove("recording.json");
+    kept.remove("video/000007.m4s");
+    let report = kept.mend();
+    assert!(found(&report).contains(&("video/99999999.m4s", Problem::Unreadable, Remedy::Lost)), "{report}");
+}
+
+#[test]
 fn a_live_recording_is_looked_at_and_mended_only_when_its_server_is_gone() {
     let kept = Kept::new(Format::Two);
     // The manifest is written now and then: the last two segments are not in it yet, and there is no MP4.
