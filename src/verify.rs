@@ -29,16 +29,13 @@ pub(crate) async fn run(config: &Config, args: &VerifyArgs) -> Result<Report, Bo
     report.map_err(|error| explain(&error).into())
 }
 
-/// Puts an error and its causes into one line.
+/// Puts an error and its cause into one line; object_store's texts name the causes behind it.
 fn explain(error: &VerifyError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+    match (error, error.source()) {
+        (VerifyError::Live { .. }, _) => {
+            format!("{error}; if that server is gone for good, --interrupted ends the recording")
+        }
+        (_, Some(cause)) => format!("{error}: {cause}"),
+        (_, None) => error.to_string(),
     }
-    if matches!(error, VerifyError::Live { .. }) {
-        text += "; if that server is gone for good, --interrupted ends the recording";
-    }
-    text
 }

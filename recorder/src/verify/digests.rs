@@ -79,7 +79,54 @@ impl Digested {
         if let Some(at) = self.damaged_at {
             return Some(format!("the range that begins at byte {at} has another digest than the manifest says"));
         }
+        let told: u64 = entry.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add);
+        if !entry.parts.is_empty() && told != self.bytes {
+            return Some(format!("has {} bytes, and the manifest knows digests of {told}", self.bytes));
+        }
         let differs = entry.sha256.as_ref().is_some_and(|sha256| *sha256 != self.sha256);
         differs.then(|| "has another digest than the manifest says".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::sha256_hex;
+
+    fn entry(lengths: &[usize]) -> (Vec<u8>, ObjectEntry) {
+        let bytes: Vec<u8> = (0..100).collect();
+        let mut at = 0;
+        let parts = lengths.iter().map(|length| {
+            let part = &bytes[at..at + length];
+            at += length;
+            PartDigest { bytes: part.len() as u64, sha256: sha256_hex(part) }
+        });
+        let parts = parts.collect();
+        (bytes, ObjectEntry { name: "recording.mp4".into(), bytes: 100, sha256: None, parts })
+    }
+
+    fn difference(bytes: &[u8], entry: &ObjectEntry, chunk: usize) -> Option<String> {
+        let mut digests = Digests::new(&entry.parts);
+        bytes.chunks(chunk).for_each(|chunk| digests.push(chunk));
+        digests.finish().difference(entry)
+    }
+
+    #[test]
+    fn ranges_are_told_apart_however_the_bytes_come() {
+        let (mut bytes, entry) = entry(&[30, 0, 50, 20]);
+        assert!([1, 7, 30, 100].into_iter().all(|chunk| difference(&bytes, &entry, chunk).is_none()));
+        bytes[79] ^= 1;
+        bytes[99] ^= 1;
+        for chunk in [1, 7, 30, 100] {
+            assert!(difference(&bytes, &entry, chunk).unwrap().contains("at byte 30 "));
+        }
+    }
+
+    #[test]
+    fn ranges_must_be_the_whole() {
+        let (bytes, short) = entry(&[30, 50]);
+        assert!(difference(&bytes, &short, 7).unwrap().contains("digests of 80"));
+        let (bytes, whole) = entry(&[30, 70]);
+        assert!(difference(&bytes[..99], &whole, 7).unwrap().contains("at byte 30 "));
     }
 }
