@@ -80,6 +80,8 @@ pub(crate) struct Ledger {
     inits: BTreeMap<(MediaKind, u32), StoredInit>,
     /// The last segment of each rendition.
     before: [Option<Before>; 2],
+    /// The last number that does not continue the one before it, 0 if there was none.
+    flagged_msn: u64,
 }
 
 impl Ledger {
@@ -94,6 +96,7 @@ impl Ledger {
             manifest_is_named: false,
             inits: BTreeMap::new(),
             before: [None; 2],
+            flagged_msn: 0,
         }
     }
 
@@ -248,21 +251,28 @@ impl Ledger {
         before.map_or(1, |((_, index), _)| *index)
     }
 
-    /// Flags segments that do not say so themselves, where they do not continue the ones before: in all renditions.
+    /// Flags the segments of a number that do not continue the ones before, where that is not said any more: by none of
+    /// format version 1, and by none at all where the segment that said so was lost.
     fn guess_discontinuity(&mut self, whole: &mut [Option<Whole>; 2]) {
         let breaks = |whole: &Whole| {
-            let Segment { kind, msn, init, start_ticks, .. } = whole.segment;
-            let continued = (to_grid(kind, start_ticks), msn, init);
-            self.before[kind as usize].is_some_and(|before| (before.end, before.msn + 1, before.init) != continued)
+            let Segment { kind, msn, init, start_ticks, discontinuity, .. } = whole.segment;
+            self.before[kind as usize].filter(|_| !discontinuity).is_some_and(|before| {
+                let broken = (before.end, before.msn + 1) != (to_grid(kind, start_ticks), msn);
+                // Another configuration comes with a discontinuity, here or on the way here.
+                let changed = before.init != init && self.flagged_msn <= before.msn;
+                changed || (whole.headless && broken)
+            })
         };
-        if !whole.iter().flatten().any(|whole| whole.headless) {
-            return;
+        let guessed = whole.iter().flatten().any(breaks);
+        for whole in whole.iter_mut().flatten() {
+            whole.segment.discontinuity |= guessed;
+            if whole.segment.discontinuity {
+                self.flagged_msn = whole.segment.msn;
+            }
         }
-        let discontinuity = whole.iter().flatten().any(breaks);
-        for whole in whole.iter_mut().flatten().filter(|whole| whole.headless) {
-            whole.segment.discontinuity = discontinuity;
+        if guessed || whole.iter().flatten().any(|whole| whole.headless) {
+            self.rebuild.guess("continuity");
         }
-        self.rebuild.guess("continuity");
     }
 
     /// Tells whether a segment is missing or damaged, as far as anything tells.

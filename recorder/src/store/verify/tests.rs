@@ -313,6 +313,29 @@ fn a_lost_segment_is_a_gap_everywhere_but_in_the_mp4_that_still_has_it() {
     assert!(kept.get("recording.mp4").len() < movie.len());
 }
 
+/// Number 5 is where the publisher came back with a smaller picture.
+#[test]
+fn another_configuration_begins_anew_also_where_the_segment_that_said_so_is_lost() {
+    let playlists = |lost: &[&str]| {
+        let kept = Kept::new(Format::Two);
+        lost.iter().for_each(|name| kept.remove(name));
+        kept.mend();
+        ["video", "audio"].map(|kind| String::from_utf8(kept.get(&format!("{kind}/index.m3u8")).to_vec()).unwrap())
+    };
+    let flagged = |playlist: &String| {
+        let at = playlist.find("#EXT-X-DISCONTINUITY\n").unwrap();
+        let name = playlist[at..].lines().find(|line| line.ends_with(".m4s")).unwrap();
+        (playlist.matches("#EXT-X-DISCONTINUITY\n").count(), name.to_owned())
+    };
+    for playlist in playlists(&["video/000005.m4s", "audio/000005.m4s"]) {
+        assert_eq!(flagged(&playlist), (1, "000006.m4s".into()), "{playlist}");
+    }
+    // The sound still says it.
+    for playlist in playlists(&["video/000005.m4s"]) {
+        assert_eq!(flagged(&playlist), (1, "000005.m4s".into()), "{playlist}");
+    }
+}
+
 #[test]
 fn a_lost_segment_that_comes_back_is_listed_again() {
     let kept = Kept::new(Format::Two);
