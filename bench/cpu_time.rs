@@ -1,8 +1,6 @@
 //! What a piece of work costs this thread, whoever else wants the machine: CPU time, and the middle of many samples.
 
-use std::time::Duration;
-
-use rustix::time::{ClockId, clock_gettime};
+use crate::thread_time::cpu_time;
 
 /// How often everything is measured; the middle of them counts.
 pub(crate) const SAMPLES: usize = 101;
@@ -27,13 +25,6 @@ impl Cost {
     }
 }
 
-/// Returns the CPU time that `work` took on this thread.
-pub(crate) fn cpu_time(work: impl FnOnce()) -> Duration {
-    let begin = thread_time();
-    work();
-    thread_time().saturating_sub(begin)
-}
-
 /// Measures work on `subject`, so many packets a sample. What `prepare` does for it is not counted.
 pub(crate) fn measure<S, P>(
     subject: &mut S,
@@ -46,9 +37,4 @@ pub(crate) fn measure<S, P>(
         cpu_time(|| work(subject, prepared)).as_nanos() as f64 / packets as f64
     });
     Cost::of(samples.skip(WARM_UP).collect())
-}
-
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

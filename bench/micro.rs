@@ -5,6 +5,7 @@
 
 mod cpu_time;
 mod stage;
+mod thread_time;
 mod wire;
 
 use std::error::Error;

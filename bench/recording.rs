@@ -3,7 +3,7 @@
 //! `cargo bench --bench recording`. Hours of media are made and written as fast as the machine can; the store is one
 //! that takes everything and keeps nothing. docs/performance.md says how to read the figures.
 
-mod cpu_time;
+mod thread_time;
 
 use std::error::Error;
 use std::fs;
@@ -21,7 +21,7 @@ use onair_recorder::{
     SpoolWriter,
 };
 
-use self::cpu_time::cpu_time;
+use self::thread_time::cpu_time;
 
 /// 30 pictures and 50 packets of sound a second, 2.5 Mbit/s together, a keyframe every two seconds.
 const PICTURE_BYTES: usize = 9_500;
@@ -165,8 +165,9 @@ fn parts_to_spool() -> Result<(), Failure> {
                 broadcast.push(&mut fragmenter);
                 while let Some(cut) = fragmenter.pull() {
                     let began = Instant::now();
-                    failed = failed.take().or(writer.cut(&cut).1.err());
-                    failed = failed.take().or(writer.flush().err().map(|source| unflushed(&stage, source)));
+                    let cut_error = writer.cut(&cut).1.err();
+                    let flush_error = writer.flush().err().map(|source| unflushed(&stage, source));
+                    failed = failed.take().or(cut_error).or(flush_error);
                     if matches!(cut, Cut::Part(_)) {
                         took.push(began.elapsed().as_secs_f64() * 1e3);
                     }

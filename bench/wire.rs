@@ -11,8 +11,9 @@ use onair_actors::core::egress::SendBuffer;
 use onair_actors::media_socket::MediaSocket;
 use quinn_udp::{RecvMeta, UdpSocketState};
 
-use crate::cpu_time::{Cost, SAMPLES, WARM_UP, cpu_time};
+use crate::cpu_time::{Cost, SAMPLES, WARM_UP};
 use crate::stage::{HEADER_BYTES, Room};
+use crate::thread_time::cpu_time;
 
 /// How many viewers there are, a socket each.
 pub(crate) const VIEWERS: usize = 100;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use clap::{Args, Parser, Subcommand};
+use onair_media::{RecordingId, RoomName};
 use url::Url;
 
 use crate::config::{Exposure, Flag, Report, Secret, Sources};
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Finish what an interrupted server left in the spool; `serve` does the same when it starts
     Recover,
+    /// Read a stored recording, all of it, and say what is wrong with it
+    Verify(VerifyArgs),
     /// Say what is wrong with the configuration, all of it at once
     CheckConfig,
 }
@@ -69,6 +72,23 @@ pub(crate) struct PublishArgs {
     /// Bearer token
     #[arg(long)]
     pub(crate) token: Option<Secret>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VerifyArgs {
+    /// The recording in the store of the configuration, such as studio-1/20261122T063000Z-7f3a9c
+    #[arg(value_name = "ROOM/RECORDING", value_parser = parse_recording)]
+    pub(crate) recording: (RoomName, RecordingId),
+    /// Write playlists, MP4 and manifest anew from the segments, where they are wrong
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// With --repair: end a recording that is live, because its server is gone for good
+    #[arg(long, requires = "repair")]
+    pub(crate) interrupted: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the configuration comes from.
@@ -128,6 +148,13 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().into(), value.into()))
 }
 
+fn parse_recording(text: &str) -> Result<(RoomName, RecordingId), String> {
+    let (room, recording) = text.split_once('/').ok_or("must look like room/recording")?;
+    let room = RoomName::parse(room).map_err(|error| error.to_string())?;
+    let recording = RecordingId::parse(recording).map_err(|error| error.to_string())?;
+    Ok((room, recording))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -176,6 +203,20 @@ mod tests {
         let Command::Publish(args) = cli.requested() else { panic!("should publish") };
         assert_eq!((args.looped, args.to.as_str()), (true, "http://h/whip/r"));
         assert!(parse("onair publish a.mp4").is_err());
+    }
+
+    #[test]
+    fn verify_takes_one_recording_by_its_whole_name() {
+        let cli = parse("onair verify studio-1/20261122T063000Z-7f3a9c --repair --json").unwrap();
+        let Command::Verify(args) = cli.requested() else { panic!("should verify") };
+        let (room, recording) = args.recording;
+        assert_eq!((room.as_str(), recording.as_str()), ("studio-1", "20261122T063000Z-7f3a9c"));
+        assert!(args.repair && args.json && !args.interrupted);
+        for bad in
+            ["studio-1", ".a/20261122T063000Z-7f3a9c", "studio-1/x", "studio-1/20261122T063000Z-7f3a9c --interrupted"]
+        {
+            assert!(parse(&format!("onair verify {bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

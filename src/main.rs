@@ -10,6 +10,7 @@ mod recover;
 mod serve;
 mod sockets;
 mod tls;
+mod verify;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -22,46 +23,57 @@ use crate::config::Config;
 use crate::publish::Order;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = Cli::parse();
+    // Whoever verifies must be able to tell a damaged recording from one that could not be looked at.
+    let failure = if matches!(cli.requested(), Command::Verify(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
+    match run(cli) {
+        Ok(code) => code,
         Err(error) => {
             // When standard error is closed there is nobody to tell; the exit code still does.
             let _closed = writeln!(io::stderr(), "{error}");
-            ExitCode::FAILURE
+            failure
         }
     }
 }
 
-fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
+fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
     let command = cli.requested();
     let config = Config::load(&cli.config.sources()?)?;
     match command {
-        Command::CheckConfig => Ok(say("the configuration is valid")?),
-        Command::Serve(args) if args.print_config => Ok(say(config.to_toml().trim_end())?),
+        Command::CheckConfig => say("the configuration is valid")?,
+        Command::Serve(args) if args.print_config => say(config.to_toml().trim_end())?,
         Command::Serve(_) => {
             logging::install(&config.log);
-            serve::run(config, |_| {})
+            serve::run(config, |_| {})?;
         }
         Command::Demo(args) => {
             logging::install(&config.log);
-            demo::run(config, args.clip)
+            demo::run(config, args.clip)?;
         }
         Command::Recover => {
             logging::install(&config.log);
-            Ok(say(&recover::run(&config)?)?)
+            say(&recover::run(&config)?)?;
         }
         Command::Load(args) => {
             logging::install(&config.log);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let report = tokio::task::LocalSet::new().block_on(&runtime, load::run(&args))?;
-            Ok(say(report.to_string().trim_end())?)
+            say(report.to_string().trim_end())?;
         }
         Command::Publish(PublishArgs { file, to, looped, token }) => {
             logging::install(&config.log);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            Ok(runtime.block_on(publish::run(Order { file, to, looped, token }))?)
+            runtime.block_on(publish::run(Order { file, to, looped, token }))?;
+        }
+        Command::Verify(args) => {
+            logging::install(&config.log);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let report = runtime.block_on(verify::run(&config, &args))?;
+            say(&if args.json { serde_json::to_string_pretty(&report)? } else { report.to_string() })?;
+            return Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes to standard output. A reader who has gone, as in `onair --print-config | head -1`, is an error, no panic.

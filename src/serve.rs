@@ -38,6 +38,9 @@ const MAX_ROOMS: usize = 10_000;
 /// How long recordings may take to reach the store at shutdown. What is left then stays in the spool.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 
+/// Who writes a manifest.
+pub(crate) const PROGRAM: &str = concat!("onair ", env!("CARGO_PKG_VERSION"));
+
 /// Where the actors run.
 struct Arbiters {
     /// Packets: sockets on the media port, sessions, rooms, relays. At least one.
@@ -167,7 +170,7 @@ fn record_settings(config: Config) -> RecordSettings {
     RecordSettings {
         mp4: config.record.mp4,
         reconnect: config.record.reconnect,
-        server: concat!("onair ", env!("CARGO_PKG_VERSION")).into(),
+        server: PROGRAM.into(),
         is_recorded: Box::new(move |room| config.records(room)),
     }
 }

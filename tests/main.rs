@@ -21,6 +21,7 @@ mod rooms;
 mod s3;
 mod shutdown;
 mod srtp_profiles;
+mod verify;
 mod whep;
 mod whip_offers;
 mod whip_sessions;

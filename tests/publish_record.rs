@@ -8,7 +8,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::support::{
-    Server, alone, check_playable, decode_errors_beside_gaps, eventually, finished_recording, publish, top_level_boxes,
+    Server, alone, check_playable, check_whole, decode_errors_beside_gaps, eventually, finished_recording, publish,
+    top_level_boxes,
 };
 
 /// Publishes a clip to its end and returns the directory of the finished recording, with its manifest.
@@ -34,6 +35,7 @@ fn check_recording(clip: &str, codecs: &[&str; 2], duration_s: f64) -> (PathBuf,
     let recording = dir.file_name().and_then(|name| name.to_str()).expect("UTF-8");
     let url = server.url(&format!("/recordings/studio-1/{recording}/index.m3u8"));
     check_playable(&url, codecs, duration_s);
+    check_whole(&["--set", &server.storage()], &format!("studio-1/{recording}"));
     (dir, manifest, server)
 }
 
@@ -132,6 +134,7 @@ fn a_reconnect_continues_the_recording() {
         let playlist = fs::read_to_string(dir.join(kind).join("index.m3u8")).expect("a playlist");
         assert_eq!(playlist.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{playlist}");
     }
+    check_whole(&["--set", &server.storage()], &format!("studio-1/{recording}"));
     assert_eq!(decode_errors_beside_gaps(dir.join("recording.mp4").to_str().expect("UTF-8")), "");
 }
 

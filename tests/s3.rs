@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Server, alone, check_playable, finished_recording, publish, python};
+use crate::support::{Server, alone, check_playable, check_whole, finished_recording, publish, python};
 
 #[test]
 fn a_recording_goes_to_s3_and_is_read_from_there() {
@@ -36,6 +36,8 @@ fn a_recording_goes_to_s3_and_is_read_from_there() {
     check_playable(object("recording.mp4"), &["h264", "opus"], 12.0);
     let through_us = server.url(&format!("/recordings/room/{recording}/index.m3u8"));
     check_playable(&through_us, &["h264", "opus"], 12.0);
+
+    check_whole(&arguments, &format!("room/{recording}"));
 
     // Another server on the same bucket knows the recording, and may remove it.
     let other = Server::with(&arguments);

@@ -18,6 +18,7 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 mod ticks;
+pub mod verify;
 pub mod window;
 
 pub use cut::{Cut, Init, Part, Sample, Segment};
@@ -34,7 +35,8 @@ pub use spool::{
     Finish, FinishError, FinishPart, Fsync, Pressure, Resumed, Spool, SpoolError, SpoolSettings, SpoolWriter,
 };
 pub use store::{
-    Download, ListPage, ObjectInfo, PART_BYTES, PartId, RecordingQuery, RecordingSummary, Store, StoreError,
-    UPLOAD_MAX_BYTES, UploadId, Uploaded,
+    Download, ListPage, ObjectInfo, PART_BYTES, PartId, RecordingQuery, RecordingSummary, Repair, Store, StoreError,
+    UPLOAD_MAX_BYTES, UploadId, Uploaded, VerifyError, VerifySettings,
 };
+pub use verify::{Finding, Problem, Remedy, Report};
 pub use window::{Window, WindowSettings};

@@ -57,6 +57,12 @@ pub struct Manifest {
     pub gaps: Vec<Gap>,
     /// The stored objects beside segments and playlists.
     pub objects: Vec<ObjectEntry>,
+    /// Segments that were stored once and are missing or damaged since; there are gaps in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<SegmentEntry>,
+    /// What was not known any more when a repair wrote this: `wall_clock`, `gaps`, `initialisation`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guessed: Vec<String>,
 }
 
 /// Describes one rendition.
@@ -179,6 +185,8 @@ impl ManifestBuilder {
             segments: Vec::new(),
             gaps: Vec::new(),
             objects: Vec::new(),
+            lost: Vec::new(),
+            guessed: Vec::new(),
         };
         Self {
             manifest,
@@ -409,6 +417,34 @@ mod tests {
         let builder = recorded();
         let read: Manifest = serde_json::from_slice(&builder.to_json()).unwrap();
         assert_eq!(&read, builder.manifest());
+    }
+
+    /// Collects the keys of a value and of everything in it.
+    fn keys(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(key, value)| {
+                found.push(key.clone());
+                keys(value, found);
+            }),
+            Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        let mut builder = recorded();
+        builder.add_object(&ObjectName::progressive(), 18, sha256_hex(b""));
+        let mut manifest = builder.manifest().clone();
+        manifest.objects[0].parts = vec![PartDigest { bytes: 18, sha256: sha256_hex(b"") }];
+        manifest.lost = vec![manifest.segments[0].clone()];
+        manifest.guessed = vec!["gaps".into()];
+        let mut found = Vec::new();
+        keys(&serde_json::to_value(&manifest).unwrap(), &mut found);
+        let text = include_str!("../../docs/manifest.md");
+        for key in found {
+            assert!(text.contains(&format!("`{key}`")) || text.contains(&format!("].{key}`")), "{key}");
+        }
     }
 
     #[test]

@@ -185,6 +185,15 @@ impl RecordingPlaylists {
         }
     }
 
+    /// Raises the target duration to that of a segment, where it is longer (RFC 8216 §4.3.3.1).
+    ///
+    /// For whoever does not know with which settings the recording was cut.
+    pub(crate) fn admit(&mut self, segment: &Segment) {
+        let seconds = to_duration(segment.kind, segment.duration_ticks).as_secs_f64().round();
+        // A float beyond the range becomes the largest number.
+        self.target_duration_s = self.target_duration_s.max(seconds as u32);
+    }
+
     /// Lists a segment that is stored, with the configuration it was made for; `epoch` is the wall clock of pts 0.
     ///
     /// Segments come in the order of their numbers: one that has not come before the next number is a gap.

@@ -13,7 +13,7 @@ use onair_recorder::{
     Completeness, Cut, Fragmenter, FragmenterSettings, Init, ObjectName, ObjectPath, RecordingPlaylists, Segment, Store,
 };
 
-use support::{Directory, assert_decodes, h264_frames, opus_frames, probe, vp9_frames};
+use support::{Directory, assert_decodes, assert_readers_agree, h264_frames, opus_frames, probe, vp9_frames};
 
 const SETTINGS: FragmenterSettings =
     FragmenterSettings { segment_target: Duration::from_secs(2), part_target: Duration::from_millis(500) };
@@ -58,18 +58,23 @@ impl Stored {
     }
 }
 
+/// Returns frames that are `shift_s` seconds later than they were made.
+fn later(frames: &[Frame], rate: i64, shift_s: i64) -> Vec<Frame> {
+    let shift = shift_s * rate;
+    let moved = |frame: &Frame| Frame {
+        pts_ticks: frame.pts_ticks + shift,
+        dts_ticks: frame.dts_ticks + shift,
+        ..frame.clone()
+    };
+    frames.iter().map(moved).collect()
+}
+
 /// Pushes both tracks in the order of their times, `shift_s` seconds later than they were made.
 fn push_all(fragmenter: &mut Fragmenter, video: &[Frame], audio: &[Frame], shift_s: i64) {
-    let timed = |kind, rate: i64| {
-        move |frame: &Frame| {
-            let shift = shift_s * rate;
-            let moved =
-                Frame { pts_ticks: frame.pts_ticks + shift, dts_ticks: frame.dts_ticks + shift, ..frame.clone() };
-            (moved.dts_ticks * 720_000 / rate, kind, moved)
-        }
-    };
-    let mut frames: Vec<_> = video.iter().map(timed(MediaKind::Video, 90_000)).collect();
-    frames.extend(audio.iter().map(timed(MediaKind::Audio, 48_000)));
+    let timed = |kind, rate: i64| move |frame: Frame| (frame.dts_ticks * 720_000 / rate, kind, frame);
+    let video = later(video, 90_000, shift_s).into_iter().map(timed(MediaKind::Video, 90_000));
+    let audio = later(audio, 48_000, shift_s).into_iter().map(timed(MediaKind::Audio, 48_000));
+    let mut frames: Vec<_> = video.chain(audio).collect();
     frames.sort_by_key(|(time, kind, _)| (*time, *kind));
     frames.into_iter().for_each(|(_, kind, frame)| fragmenter.push(kind, frame));
 }
@@ -85,10 +90,13 @@ fn h264_and_opus_decode_as_segments_and_as_one_file() {
     stored.pull(&mut fragmenter);
 
     for (kind, frames) in [(MediaKind::Video, video.len()), (MediaKind::Audio, audio.len())] {
-        let file = directory.write(&format!("{}.mp4", kind.as_str()), &stored.rendition(kind));
+        let bytes = stored.rendition(kind);
+        let file = directory.write(&format!("{}.mp4", kind.as_str()), &bytes);
         assert_decodes(&file);
+        assert_readers_agree(&bytes, &[if kind == MediaKind::Video { &video } else { &audio }]);
         assert_eq!(probe(&file, "nb_read_packets").trim(), frames.to_string());
     }
+    assert_readers_agree(&stored.progressive(), &[&video, &audio]);
     let file = directory.write("recording.mp4", &stored.progressive());
     assert_decodes(&file);
     assert_eq!(probe(&file, "codec_name,nb_read_packets"), format!("h264\n{}\nopus\n{}\n", video.len(), audio.len()));
@@ -108,6 +116,8 @@ fn a_recording_with_a_reconnect_keeps_its_length() {
     stored.pull(&mut fragmenter);
     let file = directory.write("recording.mp4", &stored.progressive());
     assert_decodes(&file);
+    let twice = |frames: &[Frame], rate| [frames.to_vec(), later(frames, rate, 7)].concat();
+    assert_readers_agree(&stored.progressive(), &[&twice(&video, 90_000), &twice(&audio, 48_000)]);
     // 4 s, a gap of 3 s, 4 s.
     let durations = probe(&file, "duration");
     let seconds: Vec<f64> = durations.lines().map(|line| line.parse().unwrap()).collect();
@@ -164,6 +174,8 @@ fn vp9_decodes() {
     stored.pull(&mut fragmenter);
     let file = directory.write("video.mp4", &stored.rendition(MediaKind::Video));
     assert_decodes(&file);
+    assert_readers_agree(&stored.rendition(MediaKind::Video), &[&video]);
+    assert_readers_agree(&stored.progressive(), &[&video]);
     let file = directory.write("recording.mp4", &stored.progressive());
     assert_decodes(&file);
     assert_eq!(probe(&file, "codec_name,nb_read_packets"), format!("vp9\n{}\n", video.len()));

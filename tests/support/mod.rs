@@ -12,6 +12,6 @@ pub(crate) use clients::{bundled_ffmpeg, publish, python};
 pub(crate) use http::{Answer, raw_http};
 pub(crate) use media::{clip, decode_errors, decode_errors_beside_gaps, probe, top_level_boxes};
 pub(crate) use offer::Offer;
-pub(crate) use recording::{check_playable, finished_recording};
+pub(crate) use recording::{check_playable, check_whole, finished_recording};
 pub(crate) use server::{Server, run_onair};
 pub(crate) use wait::{alone, eventually};

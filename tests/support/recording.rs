@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Server, decode_errors, eventually, probe};
+use super::{Server, decode_errors, eventually, probe, run_onair};
 
 /// Waits for the recording of a room to be complete and returns its entry of the list.
 pub(crate) fn finished_recording(server: &Server, room: &str) -> Value {
@@ -31,6 +31,15 @@ pub(crate) fn check_playable(input: &str, codecs: &[&str], duration_s: f64) {
     let (first, last) = starts.iter().fold((f64::MAX, f64::MIN), |(low, high), at| (low.min(*at), high.max(*at)));
     assert!(last - first <= 0.1, "{input}: tracks begin at {starts:?} s");
     assert_eq!(decode_errors(input), "", "{input}");
+}
+
+/// Checks that `onair verify` finds nothing wrong; `settings` say where the recording is, `name` is `room/recording`.
+#[track_caller]
+pub(crate) fn check_whole(settings: &[&str], name: &str) {
+    let output = run_onair(&[&["verify", name], settings].concat());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(": whole; "), "{said}");
 }
 
 fn seconds(text: &Value) -> f64 {

@@ -113,6 +113,11 @@ impl Server {
         self.dir.path().join("recordings")
     }
 
+    /// Returns what tells another `onair` where the recordings are.
+    pub(crate) fn storage(&self) -> String {
+        format!("storage.url=file://{}", self.recordings().display())
+    }
+
     /// Returns what the server logged so far.
     pub(crate) fn log(&self) -> String {
         read_log(self.dir.path())

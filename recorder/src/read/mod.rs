@@ -12,6 +12,7 @@ mod tree;
 
 pub use init::read_init;
 pub use segment::{read_head, read_segment};
+pub(crate) use tree::box_header;
 
 use mp4_atom::FourCC;
 

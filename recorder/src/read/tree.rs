@@ -15,12 +15,12 @@ pub(super) struct RawBox<'a> {
 
 /// Says where a box ends, whether or not all of it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BoxHeader {
-    pub(super) kind: FourCC,
+pub(crate) struct BoxHeader {
+    pub(crate) kind: FourCC,
     /// 8 or 16 bytes.
-    pub(super) header_bytes: u64,
+    pub(crate) header_bytes: u64,
     /// The header included.
-    pub(super) total_bytes: u64,
+    pub(crate) total_bytes: u64,
 }
 
 /// Reads the header that `bytes` begins with; the box may be `available` bytes long, its header included.
@@ -29,7 +29,7 @@ pub(super) struct BoxHeader {
 ///
 /// # Errors
 /// [`ReadError::Size`], also when the header itself is cut off.
-pub(super) fn box_header(bytes: &[u8], available: u64) -> Result<BoxHeader, ReadError> {
+pub(crate) fn box_header(bytes: &[u8], available: u64) -> Result<BoxHeader, ReadError> {
     let cut_off = ReadError::Size { size: 8, available: bytes.len() as u64 };
     let Some((size, rest)) = bytes.split_first_chunk() else { return Err(cut_off) };
     let Some((kind, rest)) = rest.split_first_chunk::<4>() else { return Err(cut_off) };

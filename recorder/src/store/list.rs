@@ -16,7 +16,7 @@ use crate::object::{ObjectName, ObjectPath};
 const READS_AT_ONCE: usize = 8;
 
 /// The largest manifest that is read: a hundred days of segments of both renditions.
-const MANIFEST_MAX_BYTES: u64 = 1 << 30;
+pub(super) const MANIFEST_MAX_BYTES: u64 = 1 << 30;
 
 /// Says which recordings are wanted.
 #[derive(Debug, Clone, Default)]

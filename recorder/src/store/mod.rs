@@ -6,12 +6,14 @@
 mod error;
 mod list;
 mod memory;
+mod objects;
 mod open;
 mod patience;
 mod staged;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod verify;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use self::error::StoreError;
 pub use self::list::{ListPage, RecordingQuery, RecordingSummary};
 use self::upload::PartStore;
 pub use self::upload::{PartId, UPLOAD_MAX_BYTES, UploadId};
+pub use self::verify::{Repair, VerifyError, VerifySettings};
 use crate::manifest::hex;
 use crate::object::{ObjectName, ObjectPath};
 

@@ -1,5 +1,9 @@
 //! Real media for the tests: made by ffmpeg, split into frames here, checked by ffmpeg again.
 
+mod readers;
+
+pub(crate) use readers::assert_readers_agree;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
