@@ -18,6 +18,7 @@ use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
+use onair_actors::webhook::{SigningKey, WebhookSettings, Webhooks};
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 use onair_web::ice_servers::{IceServer, Login};
 use onair_web::server;
@@ -35,6 +36,12 @@ const MAX_ROOMS: usize = 10_000;
 
 /// How long recordings may take to reach the store at shutdown. What is left then stays in the spool.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long webhooks may take after that: what a receiver does not take then goes out at the next start.
+const WEBHOOKS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The directory below the spool in which events wait for webhooks. No room has its name, for it begins with a dot.
+const WEBHOOKS_DIRECTORY: &str = ".webhooks";
 
 /// Where the actors run.
 struct Arbiters {
@@ -57,6 +64,9 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let address = http.local_addr()?;
     let store = Arc::new(open_store(&config)?);
     let spool = Arc::new(Spool::open(config.storage.spool.clone()).await?);
+    let events = Events::new();
+    let hooks = config.webhooks.iter().map(webhook_settings).collect();
+    let webhooks = Webhooks::start(hooks, config.storage.spool.join(WEBHOOKS_DIRECTORY), &events).await?;
     let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
 
     let (uploads_to, uploads_from) = (Arc::clone(&store), Arc::clone(&spool));
@@ -72,7 +82,8 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         uploader,
         store: Arc::clone(&store),
         spool,
-        events: Events::new(),
+        events: events.clone(),
+        webhooks: webhooks.gauges(),
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
         gather_for: config.media.batch,
@@ -83,6 +94,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
         store,
+        events: events.clone(),
         policy: config.auth.policy(),
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
         cors: cors(&config),
@@ -97,6 +109,9 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     ended().await?;
     info!("shutting down: no new sessions, broadcasts end, recordings are stored");
     end_broadcasts(&rooms).await;
+    // Ends the streams of events too: the server waits for its requests.
+    events.close();
+    webhooks.finish(WEBHOOKS_DEADLINE).await;
     handle.stop(true).await;
     serving.await??;
     for arbiter in arbiters.workers.iter().chain([&arbiters.packaging]) {
@@ -150,6 +165,14 @@ fn record_settings(config: Config) -> RecordSettings {
         reconnect: config.record.reconnect,
         server: concat!("onair ", env!("CARGO_PKG_VERSION")).into(),
         is_recorded: Box::new(move |room| config.records(room)),
+    }
+}
+
+fn webhook_settings(webhook: &config::Webhook) -> WebhookSettings {
+    WebhookSettings {
+        url: webhook.url.clone(),
+        key: SigningKey::new(webhook.secret.expose()),
+        interest: webhook.interest.clone(),
     }
 }
 

@@ -35,6 +35,7 @@ struct Bus {
     ids: EventIds,
     /// The name of the beginning: what happened before, another run of the server has seen.
     began: EventId,
+    last: EventId,
     log: EventLog,
     subscribers: Vec<Subscriber>,
     is_closed: bool,
@@ -86,6 +87,7 @@ impl Events {
         Self(Arc::new(Mutex::new(Bus {
             ids,
             began,
+            last: began,
             log: EventLog::default(),
             subscribers: Vec::new(),
             is_closed: false,
@@ -123,7 +125,7 @@ impl Events {
         past.retain(|event| interest.includes(event));
         let is_incomplete = last.is_some_and(|last| last < bus.began || bus.log.has_forgotten_since(last));
         bus.subscribers.push(Subscriber { interest, queue, missed: Arc::clone(&missed) });
-        Ok(Subscription { is_incomplete, past, events, missed })
+        Ok(Subscription { position: last.unwrap_or(bus.last), is_incomplete, past, events, missed })
     }
 
     /// Nothing will follow: every subscription ends when it has heard what waits for it. What is published afterwards
@@ -149,6 +151,7 @@ impl Events {
         subscribers.retain(|subscriber| !subscriber.queue.is_closed());
         let wanted = subscribers.iter().filter(|subscriber| subscriber.interest.includes(&event));
         *missed += wanted.map(|subscriber| u64::from(!subscriber.offer(&event))).sum::<u64>();
+        bus.last = event.id();
         bus.log.push(event);
     }
 
@@ -174,6 +177,7 @@ impl Subscriber {
 /// Hears events, in their order. Dropping it ends it.
 #[derive(Debug)]
 pub struct Subscription {
+    position: EventId,
     is_incomplete: bool,
     past: VecDeque<Arc<Event>>,
     events: mpsc::Receiver<Arc<Event>>,
@@ -196,13 +200,25 @@ impl Subscription {
             return Some(Heard::Missed(None));
         }
         if let Some(event) = self.past.pop_front() {
-            return Some(Heard::Event(event));
+            return Some(self.hear(event));
         }
         let missed = self.missed.swap(0, Relaxed);
         if missed > 0 {
             return Some(Heard::Missed(Some(missed)));
         }
-        self.events.recv().await.map(Heard::Event)
+        let event = self.events.recv().await?;
+        Some(self.hear(event))
+    }
+
+    /// Returns the event after which to subscribe again, to hear what was missed: the last one heard, or the last one
+    /// before.
+    pub const fn position(&self) -> EventId {
+        self.position
+    }
+
+    fn hear(&mut self, event: Arc<Event>) -> Heard {
+        self.position = event.id();
+        Heard::Event(event)
     }
 }
 

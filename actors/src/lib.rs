@@ -21,3 +21,4 @@ pub mod session_id;
 pub mod shared;
 pub mod udp;
 pub mod uploader;
+pub mod webhook;

@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
 use crate::uploader::Uploader;
+use crate::webhook::Gauge;
 
 /// Holds what all rooms share.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Shared {
     pub spool: Arc<Spool>,
     /// What happens is said here.
     pub events: Events,
+    /// How the receivers of events stand.
+    pub webhooks: Vec<Gauge>,
     /// How HLS is cut and kept.
     pub hls: HlsSettings,
     /// What is recorded.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
+use onair_actors::events::Events;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
 use onair_media::RoomName;
 use onair_recorder::store::Store;
@@ -23,6 +24,8 @@ pub struct AppState {
     pub rooms: Addr<RoomManager>,
     /// Where recordings are.
     pub store: Arc<Store>,
+    /// What happens.
+    pub events: Events,
     /// Who may do what.
     pub policy: Policy,
     /// Handed to WHIP and WHEP clients.

@@ -12,10 +12,11 @@ use crate::config::network::{CorsOrigins, advertised, listen_address, show_adver
 use crate::config::report::Fault;
 use crate::config::storage::{path, secret, show_option, storage_url};
 use crate::config::value::{boolean, choice, integer, text};
+use crate::config::webhooks::Webhook;
 use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 26] = [
+pub(in crate::config) static KEYS: [Key; 27] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -202,6 +203,17 @@ pub(in crate::config) static KEYS: [Key; 26] = [
         show: |config| {
             let rules = config.rooms.iter().filter_map(|rule| Some((rule.rooms.to_string(), rule.record?.into())));
             rules.collect()
+        },
+    },
+    Key {
+        path: "webhooks",
+        kind: Kind::Tables,
+        doc: "Receivers of events: `url`, `secret`, which `events` (patterns such as `recording.*`, all but \
+              `recording.segment` unless set), and of which `rooms` (a glob, `\"*\"` unless set).",
+        set: |config, input| store(&mut config.webhooks, Webhook::read_all(input.item)),
+        show: |config| match config.webhooks.as_slice() {
+            [] => Shown::new(),
+            webhooks => one(webhooks.iter().map(Webhook::show).collect::<Array>()),
         },
     },
     Key {
