@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use reqwest::Method;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Answer, Delivery, EventStream, Frame, Receiver, Reply, Server, alone, eventually, publish};
+use crate::support::{
+    Answer, Delivery, EventStream, Frame, Offer, Receiver, Reply, Server, alone, eventually, publish,
+};
 
 const SECRET: &str = "whsec_north";
 
@@ -64,6 +67,8 @@ fn a_recording_is_told_from_its_beginning_to_the_moment_it_is_stored() {
     let mut publisher = publish("h264-opus.mp4", &server.url("/whip/studio"), &[]);
     let begun = stream.next().expect("the recording begins");
     assert_eq!((begun.kind.as_str(), &begun.data["room"]), ("recording.started", &"studio".into()));
+    let room = server.json("/api/rooms/studio").expect("it is live");
+    assert_eq!(room["actors"]["webhooks"][1]["url"], silent.url().replace("hook?token=hunter2", "***"), "{room}");
     assert!(publisher.wait(Duration::from_secs(40)).success());
     let frames = [vec![begun], stream.until("recording.finished")].concat();
 
@@ -148,7 +153,8 @@ fn files(journal: &std::path::Path) -> usize {
 fn a_server_that_ends_tells_of_its_last_recording_and_ends_its_streams() {
     let _alone = alone();
     let receiver = Receiver::start(|_| Reply::Status(200));
-    let mut server = Server::with(&["--set", &webhooks(&[&receiver.url()])]);
+    let everything_of_http = "log.filter=info,onair_actors::webhook=trace,reqwest=trace,hyper=trace,hyper_util=trace";
+    let mut server = Server::with(&["--set", &webhooks(&[&receiver.url()]), "--set", everything_of_http]);
     let streams: Vec<_> = (0..3).map(|_| EventStream::open(&server, "/api/events", None)).collect();
     let _publisher = publish("h264-opus.mp4", &server.url("/whip/studio"), &["--loop"]);
     streams[0].until("recording.segment");
@@ -157,6 +163,8 @@ fn a_server_that_ends_tells_of_its_last_recording_and_ends_its_streams() {
     assert_eq!(streams[0].next(), None, "nothing follows");
     assert_eq!(receiver.deliveries().last().expect("it was told").json(), finished.data);
     assert!(files(&server.spool().join(".webhooks")) == 0);
+    let log = server.log();
+    assert!(log.contains("TRACE") && !log.contains("hunter2") && !log.contains(SECRET), "{log}");
 }
 
 #[test]
@@ -174,8 +182,7 @@ fn open_streams_do_not_keep_an_idle_server() {
 fn streams_are_for_those_who_may_view() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("onair.toml");
-    let tokens =
-        "[auth]\nmode = \"token\"\n[[auth.tokens]]\ntoken = \"some\"\ncan = [\"view\"]\nrooms = \"studio-*\"\n";
+    let tokens = "[auth]\nmode = \"token\"\n[[auth.tokens]]\ntoken = \"some\"\ncan = [\"view\", \"publish\"]\nrooms = \"studio-*\"\n";
     fs::write(&file, tokens).unwrap();
     let server = Server::with(&["--config", file.to_str().unwrap()]);
     let get = |path: &str, token: Option<&str>| {
@@ -189,6 +196,11 @@ fn streams_are_for_those_who_may_view() {
     }
     Answer::from(get("/api/rooms/lobby/events", Some("some"))).refused(403, "forbidden");
     Answer::from(get("/api/rooms/.x/events", Some("some"))).refused(400, "invalid_room_name");
+    let room = server.request(Method::POST, "/whip/studio-1").bearer_auth("some");
+    let room = room.header("content-type", "application/sdp").body(Offer::publisher().sdp()).send().unwrap();
+    assert_eq!(room.status(), 201);
+    let room: Value = get("/api/rooms/studio-1", Some("some")).json().unwrap();
+    assert!(room["actors"]["events"].is_object() && room["actors"]["webhooks"].is_null(), "{room}");
     let strange = server.request(Method::GET, "/api/events").bearer_auth("some").header("last-event-id", "7");
     Answer::from(strange.send().unwrap()).refused(400, "invalid_request");
     let post = server.request(Method::POST, "/api/events").bearer_auth("some").send().unwrap();

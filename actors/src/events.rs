@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use onair_media::{RecordingId, RoomName};
 use onair_recorder::event::EventIds;
 use onair_recorder::{Event, EventBody, EventId, Interest, RecordingEvent, SpoolPressure};
@@ -83,7 +83,7 @@ impl Events {
     pub fn new() -> Self {
         let [a, b, c] = random();
         let mut ids = EventIds::new(u32::from_be_bytes([0, a, b, c]));
-        let began = ids.next(now_millis());
+        let began = ids.next(millis(Utc::now()));
         Self(Arc::new(Mutex::new(Bus {
             ids,
             began,
@@ -145,7 +145,8 @@ impl Events {
 
     fn tell(&self, body: &EventBody) {
         let mut bus = self.bus();
-        let event = Arc::new(Event::new(bus.ids.next(now_millis()), Utc::now(), body));
+        let now = Utc::now();
+        let event = Arc::new(Event::new(bus.ids.next(millis(now)), now, body));
         bus.published += 1;
         let Bus { subscribers, missed, .. } = &mut *bus;
         subscribers.retain(|subscriber| !subscriber.queue.is_closed());
@@ -222,6 +223,7 @@ impl Subscription {
     }
 }
 
-fn now_millis() -> u64 {
-    u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default()
+/// Returns milliseconds since 1970; none before.
+pub(crate) fn millis(at: DateTime<Utc>) -> u64 {
+    u64::try_from(at.timestamp_millis()).unwrap_or_default()
 }

@@ -162,6 +162,7 @@ impl Recorder {
         self.pending.retain(|(other, ..)| other != name);
         if *name == ObjectName::manifest() && self.phase == Phase::Sealing {
             error!(recording = %self.recording.id, "the recording cannot be completed, it stays in the spool");
+            self.publish(RecordingEvent::incomplete());
             return ctx.stop();
         }
         self.go_on(ctx);

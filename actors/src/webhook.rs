@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::events::{Events, SubscribeError};
+use crate::events::{Events, SubscribeError, millis};
 use delivery::Delivery;
 use journal::Journal;
 use post::{client, post};
@@ -127,8 +127,7 @@ async fn sweep(settings: &[WebhookSettings], directory: &Path) -> Result<(), Web
         return Ok(());
     }
     let configured = settings.iter().map(|settings| settings.url.digest()).collect();
-    let oldest = Utc::now() - GIVE_UP_AFTER;
-    let oldest = u64::try_from(oldest.timestamp_millis()).unwrap_or_default();
+    let oldest = millis(Utc::now() - GIVE_UP_AFTER);
     let path = directory.to_owned();
     match journal::sweep(path.clone(), configured, oldest).await {
         Ok(0) => Ok(()),
@@ -155,7 +154,7 @@ pub struct WebhookState {
     pub delivered: u64,
     /// How many attempts failed.
     pub failed_attempts: u64,
-    /// How many events were given up: refused for good, too old, or unreadable.
+    /// How many events were given up: refused for good, too old, or gone from the disk.
     pub given_up: u64,
     /// How many had to go because too many waited.
     pub dropped: u64,

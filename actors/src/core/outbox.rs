@@ -85,6 +85,6 @@ mod tests {
         assert_eq!(push(finished), Some(2), "no segment is left: the oldest");
         let left: Vec<_> = std::iter::from_fn(|| outbox.pop_first()).map(|letter| letter.kind).collect();
         assert_eq!(left, [segment, finished, finished, finished]);
-        assert!(outbox.is_empty() && outbox.first().is_none() && outbox.len() == 0);
+        assert!(outbox.is_empty() && outbox.first().is_none());
     }
 }

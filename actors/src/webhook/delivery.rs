@@ -1,5 +1,6 @@
 //! One receiver: what waits for it, the attempt that is under way, and when the next one is due.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::{GIVE_UP_AFTER, Gauge, WebhookState};
 use crate::core::backoff::Backoff;
 use crate::core::outbox::{Letter, Outbox};
 use crate::core::quiet::OncePerSecond;
-use crate::events::{Events, Heard, SubscribeError, Subscription};
+use crate::events::{Events, Heard, SubscribeError, Subscription, millis};
 use crate::session_id::random;
 
 /// The waits after failures. A receiver that is back from a restart is found within a second or two; one that is gone
@@ -24,7 +25,7 @@ use crate::session_id::random;
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(600);
 
-/// The most events that may wait for one receiver: 5 MB on the disk.
+/// The most events that may wait for one receiver: 40 MB of a disk that gives 4 KiB to the smallest file.
 const MAX_WAITING: usize = 10_000;
 
 /// The most events that are written to the disk in one go.
@@ -132,7 +133,10 @@ impl Delivery {
         let attempt = async move {
             match body.await {
                 Ok(body) => send(id, kind, body).await,
-                Err(error) => Answer::Unreadable(error.to_string()),
+                Err(error) if error.kind() == ErrorKind::NotFound => Answer::Lost,
+                Err(error) => {
+                    Answer::Failed { reason: format!("the event cannot be read: {error}"), retry_after: None }
+                }
             }
         };
         Some(attempt.boxed())
@@ -145,7 +149,7 @@ impl Delivery {
                 self.pop_first().await;
             }
             Answer::Gone => self.give_up("the receiver says that it is gone").await,
-            Answer::Unreadable(reason) => self.give_up(&reason).await,
+            Answer::Lost => self.give_up("its file was removed").await,
             Answer::Failed { reason, retry_after } => return self.failed(reason, retry_after),
         }
         self.gauge.write().last_error = None;
@@ -258,7 +262,6 @@ impl Delivery {
 
 /// Addresses an event, which is given up by its age: a restart does not make it younger.
 fn letter(id: EventId, kind: EventKind, unsaved: Option<Arc<Event>>) -> Letter {
-    let now_ms = u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default();
-    let age = Duration::from_millis(now_ms.saturating_sub(id.millis()));
+    let age = Duration::from_millis(millis(Utc::now()).saturating_sub(id.millis()));
     Letter { id, kind, expires: (Instant::now() + GIVE_UP_AFTER.saturating_sub(age)).into_std(), unsaved }
 }

@@ -56,6 +56,10 @@ impl Journal {
 
     fn load(&self) -> io::Result<Vec<(EventId, EventKind)>> {
         fs::create_dir_all(&self.directory)?;
+        // The directory and the one above it may be new; their names must survive as those of the events do.
+        for above in self.directory.ancestors().skip(1).take(2) {
+            File::open(above)?.sync_all()?;
+        }
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let name = entry?.file_name();

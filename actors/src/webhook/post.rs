@@ -56,8 +56,8 @@ pub(super) enum Answer {
         /// How long the receiver wants to be left alone (RFC 9110 §10.2.3).
         retry_after: Option<Duration>,
     },
-    /// The event itself cannot be read any more.
-    Unreadable(String),
+    /// The event is not on the disk any more.
+    Lost,
 }
 
 /// Makes what all receivers share. Redirects are not followed: a signed event is for whom it was signed for.
