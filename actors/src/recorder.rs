@@ -266,8 +266,11 @@ impl Recorder {
         self.publish(RecordingEvent::finished(manifest));
         info!(room = %self.recording.room, recording = %self.recording.id, duration_ms = manifest.duration_ms, "stored");
         let (spool, Recording { room, id, .. }) = (Arc::clone(&self.shared.spool), self.recording.clone());
-        let keep = self.failures > 0;
-        let clean_up = async move { if keep { Ok(()) } else { spool.remove_recording(&room, &id).await } };
+        let (keep, events) = (self.failures > 0, self.shared.events.clone());
+        let clean_up = async move {
+            events.settled().await;
+            if keep { Ok(()) } else { spool.remove_recording(&room, &id).await }
+        };
         ctx.spawn(clean_up.into_actor(self).map(|outcome, recorder, ctx| {
             if let Err(error) = outcome {
                 error!(recording = %recorder.recording.id, %error, "the spool could not be cleaned up");

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use onair_actors::events::{Heard, SubscribeError, Subscription};
@@ -15,7 +15,6 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::auth::Right;
 use crate::guard::{authorize, bearer, room_name};
 use crate::problem::Problem;
-use crate::server::readable;
 use crate::state::AppState;
 
 /// How often something is sent when nothing happens. Proxies cut what is silent for a minute, and a client that is gone
@@ -32,8 +31,12 @@ const NOT_BUFFERED: (HeaderName, HeaderValue) =
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(readable("/api/events").route(web::get().to(of_the_server)))
-        .service(readable("/api/rooms/{room}/events").route(web::get().to(of_a_room)));
+        .service(streamed("/api/events").route(web::get().to(of_the_server)))
+        .service(streamed("/api/rooms/{room}/events").route(web::get().to(of_a_room)));
+}
+
+fn streamed(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(async || Problem::method_not_allowed("GET")))
 }
 
 /// Streams what happens in the rooms that the token may view.

@@ -113,3 +113,28 @@ fn subscriptions_are_few_and_end_with_the_bus() {
     assert_eq!(second, Some(None), "and then it ends");
     assert_eq!(subscribe().unwrap_err(), SubscribeError::Closed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_disk_waits_for_those_who_keep_what_happened() {
+    let events = Events::new();
+    let (kept, kept_until) = watch::channel(events.latest());
+    let mut keeper = events.subscribe_and_keep(Interest::room(&room("studio")), None, kept_until).unwrap();
+    let _reader = events.subscribe(Interest::everything(), None).unwrap();
+    events.settled().now_or_never().expect("nothing happened yet");
+    start(&events, "studio");
+    let studio = events.latest();
+    start(&events, "lobby");
+
+    let mut settled = std::pin::pin!(events.settled());
+    assert!(settled.as_mut().now_or_never().is_none(), "the event is in a queue only");
+    assert_eq!(heard(&mut keeper).len(), 1);
+    assert!(settled.as_mut().now_or_never().is_none(), "and now in memory only");
+    kept.send_replace(studio);
+    settled.now_or_never().expect("what happens elsewhere it does not keep");
+
+    // A disk that does not answer delays nobody for ever.
+    start(&events, "studio");
+    let began = tokio::time::Instant::now();
+    events.settled().await;
+    assert_eq!(began.elapsed().as_secs(), SETTLED_WITHIN.as_secs());
+}

@@ -8,6 +8,7 @@ use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use onair_recorder::{Event, EventId, EventKind, Interest};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
@@ -43,6 +44,8 @@ pub(super) struct Delivery {
     events: Events,
     interest: Interest,
     subscription: Subscription,
+    /// Up to which event everything is on the disk.
+    kept: watch::Sender<EventId>,
     is_open: bool,
     backoff: Backoff,
     next_try: Instant,
@@ -65,7 +68,9 @@ impl Delivery {
         events: Events,
         interest: Interest,
     ) -> Result<Self, SubscribeError> {
-        let subscription = events.subscribe(interest.clone(), None)?;
+        let position = events.latest();
+        let (kept, kept_until) = watch::channel(position);
+        let subscription = events.subscribe_and_keep(interest.clone(), Some(position), kept_until)?;
         let gauge = Gauge(Arc::new(Mutex::new(WebhookState { url: name.clone(), ..WebhookState::default() })));
         let mut delivery = Self {
             name,
@@ -75,6 +80,7 @@ impl Delivery {
             events,
             interest,
             subscription,
+            kept,
             is_open: true,
             backoff: Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF),
             next_try: Instant::now(),
@@ -225,7 +231,7 @@ impl Delivery {
     fn missed(&mut self, count: Option<u64>) {
         let position = Some(self.subscription.position());
         if count.is_some()
-            && let Ok(again) = self.events.subscribe(self.interest.clone(), position)
+            && let Ok(again) = self.events.subscribe_and_keep(self.interest.clone(), position, self.kept.subscribe())
         {
             self.subscription = again;
             return;
@@ -244,6 +250,9 @@ impl Delivery {
             && let Some(withheld) = self.unsaved.pass(Instant::now().into_std())
         {
             error!(webhook = self.name, %error, withheld, "events are not on the disk, a restart would lose them");
+        }
+        if let (Ok(()), Some(newest)) = (&saved, events.last()) {
+            self.kept.send_replace(newest.id());
         }
         for event in events {
             let (id, kind) = (event.id(), event.kind());

@@ -154,6 +154,8 @@ async fn a_burst_that_no_queue_holds_is_delivered_all_the_same() {
     let (gauge, _task) = serve(&receiver, dir.path(), &events).await;
     // 256 find room in the queue, the other 144 are asked for again.
     (0..400).for_each(|_| start_recording(&events));
+    events.settled().await;
+    assert!(files(dir.path()) + receiver.lock().unwrap().asked.len() >= 400, "each is on the disk, or was sent");
     until(&gauge, |state| state.delivered == 400).await;
     assert!(receiver.lock().unwrap().asked.is_sorted_by(|a, b| a.1 < b.1), "each once, in order");
     assert_eq!(gauge.state().missed, 0);
