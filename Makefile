@@ -11,6 +11,7 @@ PAGE_SOURCES := $(shell find web/ui/src web/ui/public -type f 2>/dev/null) $(wil
 # npm writes this file last.
 PAGE_MODULES := web/ui/node_modules/.package-lock.json
 BROWSER_MODULES := tests/browser/node_modules/.package-lock.json
+STORE_MODULES := tests/stores/node_modules/.package-lock.json
 VENV := .venv/requirements.txt
 RELEASE := target/release/onair
 
@@ -32,7 +33,7 @@ test: setup-test test-ui test-rust test-browser ## Run every test: unit, propert
 test-ui: $(PAGES)
 	npm --prefix web/ui test
 
-test-rust: $(PAGES) $(VENV) media
+test-rust: $(PAGES) $(VENV) $(STORE_MODULES) media
 	cargo test --workspace --locked --no-fail-fast
 
 test-browser: $(PAGES) $(BROWSER_MODULES) media
@@ -71,7 +72,7 @@ media: ## Generate the media files of the tests
 	@tests/media.sh
 
 clean: ## Remove what was built and installed here
-	rm -rf target .venv web/ui/dist web/ui/node_modules tests/browser/node_modules
+	rm -rf target .venv web/ui/dist web/ui/node_modules tests/browser/node_modules tests/stores/node_modules
 
 $(PAGES): $(PAGE_MODULES) $(PAGE_SOURCES)
 	npm --prefix web/ui run build
@@ -82,6 +83,10 @@ $(PAGE_MODULES): web/ui/package-lock.json
 
 $(BROWSER_MODULES): tests/browser/package-lock.json
 	npm --prefix tests/browser ci --no-audit --no-fund
+	@touch $@
+
+$(STORE_MODULES): tests/stores/package-lock.json
+	npm --prefix tests/stores ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 $(VENV): tests/clients/requirements.txt

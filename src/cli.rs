@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Load-test a WHIP and WHEP server, this one or another
     Load(LoadArgs),
+    /// Finish what an interrupted server left in the spool; `serve` does the same when it starts
+    Recover,
     /// Say what is wrong with the configuration, all of it at once
     CheckConfig,
 }

@@ -6,6 +6,7 @@ mod demo;
 mod load;
 mod logging;
 mod publish;
+mod recover;
 mod serve;
 mod sockets;
 mod tls;
@@ -44,6 +45,10 @@ fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Demo(args) => {
             logging::install(&config.log);
             demo::run(config, args.clip)
+        }
+        Command::Recover => {
+            logging::install(&config.log);
+            Ok(say(&recover::run(&config)?)?)
         }
         Command::Load(args) => {
             logging::install(&config.log);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use actix_web::web::Data;
+use onair_actors::archive::Archive;
 use onair_actors::core::session::Identity;
 use onair_actors::core::wall_clock::WallClock;
 use onair_actors::directory::Directory;
@@ -14,11 +15,12 @@ use onair_actors::events::Events;
 use onair_actors::limits::{LimitSettings, Limits};
 use onair_actors::load::Gauge;
 use onair_actors::media_socket::MediaSocket;
+use onair_actors::recovery::Recovery;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
-use onair_actors::webhook::{SigningKey, WebhookSettings, Webhooks};
+use onair_actors::webhook::{SigningKey, WebhookError, WebhookSettings, Webhooks};
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 use onair_web::ice_servers::{IceServer, Login};
 use onair_web::server;
@@ -36,9 +38,6 @@ const MAX_ROOMS: usize = 10_000;
 
 /// How long recordings may take to reach the store at shutdown. What is left then stays in the spool.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
-
-/// How long webhooks may take after that: what a receiver does not take then goes out at the next start.
-const WEBHOOKS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The directory below the spool in which events wait for webhooks. No room has its name, for it begins with a dot.
 const WEBHOOKS_DIRECTORY: &str = ".webhooks";
@@ -63,15 +62,14 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let Sockets { http, media, candidates } = Sockets::bind(&config, config.media.workers_of(cores))?;
     let address = http.local_addr()?;
     let store = Arc::new(open_store(&config)?);
-    let spool = Arc::new(Spool::open(config.storage.spool.clone()).await?);
+    let spool = Arc::new(open_spool(&config)?);
     let events = Events::new();
-    let hooks = config.webhooks.iter().map(webhook_settings).collect();
-    let webhooks = Webhooks::start(hooks, config.storage.spool.join(WEBHOOKS_DIRECTORY), &events).await?;
+    let webhooks = start_webhooks(&config, &events).await?;
     let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
 
-    let (uploads_to, uploads_from) = (Arc::clone(&store), Arc::clone(&spool));
-    let uploader =
-        Uploader::start_in_arbiter(&arbiters.packaging.handle(), |_| Uploader::new(uploads_to, uploads_from));
+    let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool), events.clone());
+    let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
+    Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
     let directory = Arc::new(Directory::default());
     let gauges: Vec<Arc<Gauge>> = media.iter().map(|_| Arc::default()).collect();
     let shared = Arc::new(Shared {
@@ -79,10 +77,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         workers: start_workers(&arbiters.workers, media, &directory, &gauges),
         directory,
         packaging: arbiters.packaging.handle(),
-        uploader,
-        store: Arc::clone(&store),
-        spool,
-        events: events.clone(),
+        archive,
         webhooks: webhooks.gauges(),
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
@@ -94,6 +89,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
         store,
+        spool,
         events: events.clone(),
         policy: config.auth.policy(),
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
@@ -111,7 +107,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     end_broadcasts(&rooms).await;
     // Ends the streams of events too: the server waits for its requests.
     events.close();
-    webhooks.finish(WEBHOOKS_DEADLINE).await;
+    webhooks.finish().await;
     handle.stop(true).await;
     serving.await??;
     for arbiter in arbiters.workers.iter().chain([&arbiters.packaging]) {
@@ -146,8 +142,32 @@ fn limit_settings(config: &Config) -> LimitSettings {
     }
 }
 
+/// Starts the way from the spool to the store.
+pub(crate) fn start_archive(
+    arbiter: &ArbiterHandle,
+    store: Arc<Store>,
+    spool: Arc<Spool>,
+    events: Events,
+) -> Arc<Archive> {
+    let (to, from) = (Arc::clone(&store), Arc::clone(&spool));
+    let uploader = Uploader::start_in_arbiter(arbiter, |_| Uploader::new(to, from));
+    Arc::new(Archive { spool, uploader, store, events })
+}
+
+/// Opens the spool of the configuration.
+pub(crate) fn open_spool(config: &Config) -> Result<Spool, Box<dyn Error>> {
+    Spool::open(config.storage.spool.clone(), config.storage.spool_settings).map_err(|error| {
+        match error.source.kind() {
+            io::ErrorKind::WouldBlock => {
+                format!("another onair uses the spool {}", config.storage.spool.display()).into()
+            }
+            _ => error.into(),
+        }
+    })
+}
+
 /// Opens the store of the configuration.
-fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
+pub(crate) fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
     let options = config.storage.options.iter();
     let options = options.map(|(key, value)| (key.clone(), value.expose().to_owned())).collect();
     Ok(Store::open(&config.storage.url, &options)?)
@@ -166,6 +186,12 @@ fn record_settings(config: Config) -> RecordSettings {
         server: concat!("onair ", env!("CARGO_PKG_VERSION")).into(),
         is_recorded: Box::new(move |room| config.records(room)),
     }
+}
+
+/// Begins to tell the receivers of the configuration what happens.
+pub(crate) async fn start_webhooks(config: &Config, events: &Events) -> Result<Webhooks, WebhookError> {
+    let settings = config.webhooks.iter().map(webhook_settings).collect();
+    Webhooks::start(settings, config.storage.spool.join(WEBHOOKS_DIRECTORY), events).await
 }
 
 fn webhook_settings(webhook: &config::Webhook) -> WebhookSettings {

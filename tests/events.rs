@@ -124,8 +124,8 @@ fn what_a_receiver_missed_while_it_was_down_arrives_after_a_crash_of_ours() {
     let stream = EventStream::open(&server, "/api/events", None);
     let publisher = publish("h264-opus.mp4", &server.url("/whip/studio"), &["--loop"]);
     let told = stream.until("recording.segment");
-    let journal = server.spool().join(".webhooks");
-    eventually("the events are on the disk", Duration::from_secs(10), || (files(&journal) >= told.len()).then_some(()));
+    let backlog = server.spool().join(".webhooks");
+    eventually("the events are on the disk", Duration::from_secs(10), || (files(&backlog) >= told.len()).then_some(()));
     server.kill();
     publisher.kill();
 
@@ -137,13 +137,13 @@ fn what_a_receiver_missed_while_it_was_down_arrives_after_a_crash_of_ours() {
     let deliveries = receiver.deliveries();
     deliveries.iter().for_each(check_delivery);
     assert_eq!(keys(&deliveries)[..told.len()], ids(&told));
-    eventually("nothing is left to deliver", Duration::from_secs(10), || (files(&journal) == 0).then_some(()));
+    eventually("nothing is left to deliver", Duration::from_secs(10), || (files(&backlog) == 0).then_some(()));
     assert_eq!(server.terminate(), Some(0));
 }
 
 /// Counts the events that wait for the only receiver.
-fn files(journal: &std::path::Path) -> usize {
-    let receivers = fs::read_dir(journal).expect("there is a webhook").map(|entry| entry.expect("readable").path());
+fn files(backlog: &std::path::Path) -> usize {
+    let receivers = fs::read_dir(backlog).expect("there is a webhook").map(|entry| entry.expect("readable").path());
     let names = receivers.flat_map(|path| fs::read_dir(path).expect("a directory"));
     names.filter(|entry| entry.as_ref().expect("readable").path().extension().is_some_and(|it| it == "json")).count()
 }

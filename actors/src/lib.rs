@@ -3,6 +3,7 @@
 //! Actors own mailboxes, timers and sockets; [`core`] and the inner crates compute. Media goes by `try_send` into
 //! bounded mailboxes, control by `send`, signals that may be lost by `do_send`.
 
+pub mod archive;
 pub mod core;
 pub mod directory;
 pub mod events;
@@ -14,6 +15,7 @@ pub mod packager;
 pub mod patch;
 pub mod peer;
 pub mod recorder;
+pub mod recovery;
 pub mod relay;
 pub mod room;
 pub mod room_manager;

@@ -6,18 +6,22 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RecordingId, RoomName, SourceId};
-use onair_recorder::{Cut, Fragmenter, Window};
+use onair_recorder::journal::{self, Begun};
+use onair_recorder::{Cut, Fragmenter, Pressure, Window};
 use serde::Serialize;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
+use self::recordings::Recordings;
 use crate::core::quiet::OncePerSecond;
-use crate::observe::{Observe, observe, observed};
-use crate::recorder::{Record, Recorder, Recording, StopRecording};
-use crate::room::{MakesRecording, Media, PackagerDone, RequestKeyframe, Room};
+use crate::observe::{Observe, observed};
+use crate::recorder::{Listeners, recording_id};
+use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::Shared;
 
 mod messages;
+mod recordings;
 
 pub use messages::*;
 
@@ -39,6 +43,9 @@ const MAX_HLS_VIEWERS: usize = 10_000;
 /// How long the ended broadcast's playlists stay, for players that still have to see the end.
 pub const LINGER: Duration = Duration::from_secs(30);
 
+/// Why a broadcast is not recorded although it should be.
+const SPOOL_IS_FULL: &str = "the spool is full: the store is away, or the disk has no room";
+
 /// Owns the packaging of one broadcast.
 #[derive(Debug)]
 pub struct Packager {
@@ -50,7 +57,8 @@ pub struct Packager {
     fragmenter: Option<Fragmenter>,
     window: Window,
     broadcast: Option<Broadcast>,
-    recorder: Option<Addr<Recorder>>,
+    recordings: Recordings,
+    refusal: Option<String>,
     video: Option<Arc<CodecConfig>>,
     unavailable: Option<String>,
     phase: Phase,
@@ -64,24 +72,22 @@ pub struct Packager {
 struct Quiet {
     lost: OncePerSecond,
     jumps: OncePerSecond,
-    dropped: OncePerSecond,
 }
 
 /// When and under which name the broadcast began: with its first publisher session.
 #[derive(Debug, Clone)]
 struct Broadcast {
     origin: Instant,
-    recording: Recording,
+    /// The wall clock of pts 0.
+    epoch: DateTime<Utc>,
+    /// What its HLS lies below; the first recording has the same name.
+    id: RecordingId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Live,
-    /// `stored`: whether the recorder is done.
-    Ended {
-        stored: bool,
-        lingered: bool,
-    },
+    Ended { lingered: bool },
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -92,8 +98,6 @@ struct Counts {
     clock_jumps: u64,
     parts: u64,
     segments: u64,
-    /// Cuts that the recorder's full mailbox refused: the recording has a gap there.
-    dropped_cuts: u64,
 }
 
 impl Packager {
@@ -109,7 +113,8 @@ impl Packager {
             fragmenter: None,
             window,
             broadcast: None,
-            recorder: None,
+            recordings: Recordings::default(),
+            refusal: None,
             video: None,
             unavailable: None,
             phase: Phase::Live,
@@ -126,8 +131,9 @@ impl Packager {
             self.note(event, now);
         }
         while let Some(cut) = self.fragmenter.as_mut().and_then(Fragmenter::pull) {
-            self.announce(cut, ctx);
+            self.record(cut, ctx);
         }
+        self.announce(now);
     }
 
     fn note(&mut self, event: Depacketized, now: Instant) {
@@ -159,35 +165,62 @@ impl Packager {
         }
     }
 
-    fn announce(&mut self, cut: Cut, ctx: &Context<Self>) {
-        let Some(Broadcast { recording, .. }) = self.broadcast.clone() else { return };
-        self.window.push(&cut, recording.epoch);
+    /// Gives what was cut to the recorder, and lets players see it when it is safe.
+    fn record(&mut self, cut: Cut, ctx: &Context<Self>) {
         match &cut {
             Cut::KeyframeWanted => return self.room.do_send(RequestKeyframe),
             Cut::Part(_) => self.counts.parts += 1,
             Cut::Segment(_) => self.counts.segments += 1,
-            Cut::Init(_) => self.start_recording(recording, ctx),
+            Cut::Init(_) => {}
         }
-        // The recorder wants whole segments: parts would only fill its mailbox.
-        if let Some(recorder) = &self.recorder
-            && !matches!(cut, Cut::Part(_))
-            && recorder.try_send(Record(cut)).is_err()
-        {
-            self.counts.dropped_cuts += 1;
-            if let Some(withheld) = self.quiet.dropped.pass(Instant::now()) {
-                warn!(room = %self.name, withheld, "the recorder is too slow, the recording has a gap");
-            }
+        if self.recordings.begins_number(&cut) && !self.recordings.is_recording() {
+            self.start_recording(ctx);
+        }
+        self.recordings.push(cut);
+    }
+
+    fn announce(&mut self, now: Instant) {
+        while let Some(cut) = self.recordings.announce(now) {
+            self.show(&cut);
         }
     }
 
-    /// Starts the recorder with the first thing there is to record.
-    fn start_recording(&mut self, recording: Recording, ctx: &Context<Self>) {
-        if self.recorder.is_some() || !(self.shared.record.is_recorded)(&self.name) {
+    fn show(&mut self, cut: &Cut) {
+        if let Some(Broadcast { epoch, .. }) = self.broadcast {
+            self.window.push(cut, epoch);
+        }
+    }
+
+    /// Begins a recording, if this room is recorded and there is room for it.
+    fn start_recording(&mut self, ctx: &Context<Self>) {
+        let Some(Broadcast { epoch, id, .. }) = self.broadcast.clone() else { return };
+        if !(self.shared.record.is_recorded)(&self.name) {
             return;
         }
-        info!(room = %self.name, recording = %recording.id, "recording");
-        let recorder = Recorder::new(recording, Arc::clone(&self.shared), ctx.address().recipient());
-        self.recorder = Some(recorder.start());
+        let space = self.shared.archive.spool.space();
+        if space.pressure != Pressure::None {
+            if self.refusal.is_none() {
+                warn!(room = %self.name, ?space, "not recorded: the spool is full");
+            }
+            self.refusal = Some(SPOOL_IS_FULL.into());
+            return;
+        }
+        self.refusal = None;
+        let recording = match self.recordings.newest() {
+            None => id,
+            Some(_) => recording_id(SystemTime::now().into()),
+        };
+        let begun = Begun {
+            version: journal::VERSION,
+            room: self.name.clone(),
+            recording,
+            epoch,
+            server: self.shared.record.server.clone(),
+            target_duration_s: self.shared.hls.cut.target_duration_s(),
+            mp4: self.shared.record.mp4,
+        };
+        let listeners = Listeners { spooled: Some(ctx.address().recipient()), done: ctx.address().recipient() };
+        self.recordings.begin(begun, &self.shared.archive, listeners);
     }
 
     /// VP8 has no place in HLS, so there is nothing to do for this source.
@@ -206,7 +239,7 @@ impl Packager {
     }
 
     fn stop_when_done(&self, ctx: &mut Context<Self>) {
-        if self.phase == (Phase::Ended { stored: true, lingered: true }) {
+        if self.phase == (Phase::Ended { lingered: true }) && self.recordings.are_done() {
             self.room.do_send(PackagerDone(ctx.address()));
             ctx.stop();
         }
@@ -223,22 +256,23 @@ impl Packager {
     }
 
     fn recording_status(&self) -> RecordingStatus {
-        let state = match (&self.recorder, &self.unavailable, self.phase) {
-            (Some(_), _, Phase::Live) => RecordingState::Recording,
-            (Some(_), _, Phase::Ended { stored: false, .. }) => RecordingState::Finishing,
-            (Some(_), _, Phase::Ended { stored: true, .. }) => RecordingState::Stored,
-            (None, Some(_), _) => RecordingState::Unavailable,
-            (None, None, _) => RecordingState::Off,
+        let newest = self.recordings.newest();
+        let state = match (newest, self.phase) {
+            (Some(_), Phase::Live) if self.recordings.is_recording() => RecordingState::Recording,
+            _ if self.unavailable.is_some() || self.refusal.is_some() => RecordingState::Unavailable,
+            (Some(_), _) if self.recordings.are_done() => RecordingState::Stored,
+            (Some(_), _) => RecordingState::Finishing,
+            (None, _) => RecordingState::Off,
         };
-        let recording = self.recorder.as_ref().and(self.broadcast.as_ref());
-        let reason = self.unavailable.clone().filter(|_| recording.is_none());
-        RecordingStatus { state, recording: recording.map(|broadcast| broadcast.recording.id.to_string()), reason }
+        let reason = self.unavailable.clone().or_else(|| self.refusal.clone());
+        let reason = reason.filter(|_| state == RecordingState::Unavailable);
+        RecordingStatus { state, recording: newest.map(ToString::to_string), reason }
     }
 
     /// The multivariant playlist; what it leads to lies below the id of the broadcast.
     fn multivariant(&self) -> Option<String> {
         let broadcast = self.broadcast.as_ref()?;
-        match self.window.multivariant(&format!("{}/", broadcast.recording.id)) {
+        match self.window.multivariant(&format!("{}/", broadcast.id)) {
             Ok(playlist) => playlist,
             Err(error) => {
                 error!(room = %self.name, %error, "no multivariant playlist");
@@ -248,7 +282,7 @@ impl Packager {
     }
 
     fn is_broadcast(&self, id: &RecordingId) -> bool {
-        self.broadcast.as_ref().is_some_and(|broadcast| broadcast.recording.id == *id)
+        self.broadcast.as_ref().is_some_and(|broadcast| broadcast.id == *id)
     }
 
     fn forget_viewers(&mut self, now: Instant) {
@@ -276,10 +310,9 @@ impl Handler<SourceStarted> for Packager {
     type Result = ();
 
     fn handle(&mut self, started: SourceStarted, _: &mut Self::Context) {
-        let name = &self.name;
-        let broadcast = self.broadcast.get_or_insert_with(|| Broadcast {
-            origin: started.at,
-            recording: Recording::new(name.clone(), (SystemTime::now() - started.at.elapsed()).into()),
+        let broadcast = self.broadcast.get_or_insert_with(|| {
+            let epoch = (SystemTime::now() - started.at.elapsed()).into();
+            Broadcast { origin: started.at, epoch, id: recording_id(epoch) }
         });
         let origin = broadcast.origin;
         self.source = Some(started.source);
@@ -337,38 +370,35 @@ impl Handler<Finish> for Packager {
                 fragmenter.finish();
             }
             self.pump(ctx);
+            let rest = self.recordings.announce_all();
+            rest.iter().for_each(|cut| self.show(cut));
             self.window.end();
-            self.phase = Phase::Ended { stored: self.recorder.is_none(), lingered: false };
-            if let Some(recorder) = &self.recorder {
-                recorder.do_send(StopRecording);
-            }
+            self.phase = Phase::Ended { lingered: false };
+            self.recordings.stop();
         }
         ctx.run_later(finish.linger, |packager, ctx| {
-            if let Phase::Ended { lingered, .. } = &mut packager.phase {
-                *lingered = true;
-            }
+            packager.phase = Phase::Ended { lingered: true };
             packager.stop_when_done(ctx);
         });
+    }
+}
+
+impl Handler<Spooled> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, spooled: Spooled, _: &mut Self::Context) {
+        self.recordings.spooled(&spooled);
+        self.announce(Instant::now());
     }
 }
 
 impl Handler<RecordingDone> for Packager {
     type Result = ();
 
-    fn handle(&mut self, _: RecordingDone, ctx: &mut Self::Context) {
-        if let Phase::Ended { stored, .. } = &mut self.phase {
-            *stored = true;
-        }
+    fn handle(&mut self, RecordingDone(id): RecordingDone, ctx: &mut Self::Context) {
+        self.recordings.done(&id);
+        self.announce(Instant::now());
         self.stop_when_done(ctx);
-    }
-}
-
-impl Handler<MakesRecording> for Packager {
-    type Result = Option<bool>;
-
-    fn handle(&mut self, MakesRecording(id): MakesRecording, _: &mut Self::Context) -> Self::Result {
-        let is_stored = matches!(self.phase, Phase::Ended { stored: true, .. });
-        Some(self.recorder.is_some() && !is_stored && self.is_broadcast(&id))
     }
 }
 
@@ -406,13 +436,12 @@ impl Handler<Observe> for Packager {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let mut state = observed(&self.counts);
-        let recorder = self.recorder.clone().map(Addr::recipient);
+        let recorder = self.recordings.observe();
+        state["dropped_cuts"] = self.recordings.dropped_cuts.into();
+        state["announced_early"] = self.recordings.announced_early.into();
         state["codec"] = self.video.as_ref().map(|config| config.rfc6381()).into();
         Box::pin(async move {
-            state["recorder"] = match recorder {
-                Some(recorder) => observe(&recorder).await,
-                None => serde_json::Value::Null,
-            };
+            state["recorder"] = recorder.await;
             state
         })
     }

@@ -1,27 +1,43 @@
-//! Writes one recording: segments first, then the playlists and the manifest that name them, the MP4 at the end.
+//! Writes one recording: into the spool as it is cut, and from there to the store. Segments first, then the playlists
+//! and the manifest that name them, the MP4's header at the end.
+//!
+//! What is to be done next is the ledger's to say; see [`onair_recorder::ledger`].
 
-use std::collections::{HashMap, VecDeque};
+mod finishing;
+mod writing;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use onair_media::{CodecConfig, MediaKind, RecordingId, RoomName};
+use onair_media::{RecordingId, RoomName};
+use onair_recorder::journal::{Begun, Entry};
 use onair_recorder::{
-    Completeness, Cut, GapReason, ManifestBuilder, ObjectName, ObjectPath, Progressive, RecordingEvent,
-    RecordingPlaylists, RecordingState, Segment,
+    Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, RecordingEvent, RecordingState, Resumed,
+    SpoolWriter,
 };
 use serde::Serialize;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use self::writing::Note;
+use crate::archive::Archive;
+use crate::core::quiet::OncePerSecond;
 use crate::observe::{Observe, observed};
-use crate::packager::RecordingDone;
+use crate::packager::{RecordingDone, Spooled};
 use crate::session_id::random;
-use crate::shared::Shared;
-use crate::uploader::{Content, Put, Stored, StoredObject};
+use crate::uploader::{Content, Done, Outcome, Put, PutFailure};
 
 /// How many cuts may wait here: minutes of them, for the disk to catch its breath.
-const MAILBOX_CUTS: usize = 1024;
+const MAILBOX_CUTS: usize = 2048;
+
+/// How much media may wait for a disk that is stuck. What comes then finds its way with its segment, if that fits.
+const INBOX_MAX_BYTES: usize = 32 << 20;
+
+/// How many objects of one recording are on their way to the store at once, beside a part of its MP4.
+const OBJECTS_AT_ONCE: usize = 4;
 
 /// While live, the index is written anew when the recording has grown by one in this many: it names every segment, so
 /// writing it for each of them would cost the square of the length.
@@ -37,45 +53,51 @@ pub struct Record(pub Cut);
 #[rtype(result = "()")]
 pub struct StopRecording;
 
-/// Names a recording.
-#[derive(Debug, Clone)]
-pub struct Recording {
-    /// Its room.
-    pub room: RoomName,
-    /// Its id.
-    pub id: RecordingId,
-    /// The wall clock of pts 0.
-    pub epoch: DateTime<Utc>,
+/// Names a recording that begins at `start`.
+pub fn recording_id(start: DateTime<Utc>) -> RecordingId {
+    let [a, b, c] = random();
+    let id = format!("{}-{a:02x}{b:02x}{c:02x}", start.format("%Y%m%dT%H%M%SZ"));
+    RecordingId::parse(&id).expect("a date of four-digit years and six hexadecimal digits")
 }
 
-impl Recording {
-    /// Names a recording that begins at `epoch`.
-    pub fn new(room: RoomName, epoch: DateTime<Utc>) -> Self {
-        let [a, b, c] = random();
-        let id = format!("{}-{a:02x}{b:02x}{c:02x}", epoch.format("%Y%m%dT%H%M%SZ"));
-        let id = RecordingId::parse(&id).expect("a date of four-digit years and six hexadecimal digits");
-        Self { room, id, epoch }
-    }
+/// Who hears of a recording.
+#[derive(Debug, Clone)]
+pub struct Listeners {
+    /// Hears which cuts are in the spool; nobody, for a recording that is only finished.
+    pub spooled: Option<Recipient<Spooled>>,
+    /// Hears that nothing is left to do.
+    pub done: Recipient<RecordingDone>,
 }
 
 /// Owns one recording.
 #[derive(Debug)]
 pub struct Recorder {
-    recording: Recording,
-    shared: Arc<Shared>,
-    done: Recipient<RecordingDone>,
-    manifest: ManifestBuilder,
-    playlists: RecordingPlaylists,
-    progressive: Progressive,
-    /// The newest configuration of each rendition.
-    configs: HashMap<MediaKind, Arc<CodecConfig>>,
-    /// Segments on their way to the store, oldest first, without their media: that is in the spool.
-    pending: VecDeque<(ObjectName, Segment, Arc<CodecConfig>)>,
+    room: RoomName,
+    id: RecordingId,
+    archive: Arc<Archive>,
+    listeners: Listeners,
+    ledger: Ledger,
+    /// Away while it writes.
+    writer: Option<SpoolWriter>,
+    /// What is to be written next, and how much media that is.
+    inbox: Vec<Note>,
+    inbox_bytes: usize,
     phase: Phase,
+    /// How many spooled objects are on their way to the store.
+    objects_under_way: usize,
+    is_mp4_under_way: bool,
+    /// What is left to do for the MP4, once everything else of it is up.
+    finish: Option<Finish>,
+    is_mp4_done: bool,
+    /// Playlists and manifests to be stored one after another; the first one is on its way.
+    index: VecDeque<(ObjectName, Bytes)>,
     /// When the playlists and the manifest are to be written next, in milliseconds of the recording.
     next_index_ms: u64,
+    /// How many segments and gaps were told of.
+    told: (usize, usize),
     failures: u64,
     last_error: Option<String>,
+    quiet: OncePerSecond,
 }
 
 /// What the recording waits for.
@@ -100,190 +122,219 @@ struct RecorderState<'a> {
     phase: Phase,
     segments_waiting: usize,
     segments_stored: usize,
+    mp4_parts_stored: u64,
     duration_ms: u64,
     failures: u64,
     last_error: Option<&'a str>,
 }
 
 impl Recorder {
-    /// Begins a recording; `done` hears when nothing is left to do.
-    pub fn new(recording: Recording, shared: Arc<Shared>, done: Recipient<RecordingDone>) -> Self {
-        let Recording { room, id, epoch } = recording.clone();
-        let manifest = ManifestBuilder::new(room, id, &shared.record.server, epoch);
-        let playlists = RecordingPlaylists::new(shared.hls.cut.target_duration_s());
-        shared.events.publish(&recording.room, &recording.id, RecordingEvent::Started { tracks: Vec::new() });
-        Self {
-            recording,
-            shared,
-            done,
-            manifest,
-            playlists,
-            progressive: Progressive::new(),
-            configs: HashMap::new(),
-            pending: VecDeque::new(),
-            phase: Phase::Recording,
-            next_index_ms: 0,
-            failures: 0,
-            last_error: None,
-        }
+    /// Begins a recording.
+    pub fn new(begun: Begun, archive: Arc<Archive>, listeners: Listeners) -> Self {
+        Self::with(Ledger::new(begun, PART_BYTES), None, Phase::Recording, archive, listeners)
     }
 
-    fn publish(&self, event: RecordingEvent) {
-        self.shared.events.publish(&self.recording.room, &self.recording.id, event);
+    /// Finishes a recording that another process left.
+    pub fn resume(resumed: Resumed, archive: Arc<Archive>, done: Recipient<RecordingDone>) -> Self {
+        let Resumed { ledger, writer } = resumed;
+        Self::with(ledger, Some(writer), Phase::Draining, archive, Listeners { spooled: None, done })
+    }
+
+    fn with(
+        ledger: Ledger,
+        writer: Option<SpoolWriter>,
+        phase: Phase,
+        archive: Arc<Archive>,
+        listeners: Listeners,
+    ) -> Self {
+        let told = (ledger.manifest().segments.len(), ledger.manifest().gaps.len());
+        Self {
+            room: ledger.begun().room.clone(),
+            id: ledger.begun().recording.clone(),
+            archive,
+            listeners,
+            ledger,
+            writer,
+            inbox: Vec::new(),
+            inbox_bytes: 0,
+            phase,
+            objects_under_way: 0,
+            is_mp4_under_way: false,
+            finish: None,
+            is_mp4_done: false,
+            index: VecDeque::new(),
+            next_index_ms: 0,
+            told,
+            failures: 0,
+            last_error: None,
+            quiet: OncePerSecond::default(),
+        }
     }
 
     fn path(&self, name: ObjectName) -> ObjectPath {
-        ObjectPath::new(&self.recording.room, &self.recording.id, name)
+        ObjectPath::new(&self.room, &self.id, name)
     }
 
-    /// Writes an object to the spool, and from there to the store. No other message is handled before it is spooled.
-    fn spool_and_store(&self, name: ObjectName, bytes: Bytes, ctx: &mut Context<Self>) {
-        let (path, spool) = (self.path(name), Arc::clone(&self.shared.spool));
-        let write = async move {
-            let outcome = spool.write(&path, &bytes).await;
-            (path, outcome)
-        };
-        ctx.wait(write.into_actor(self).map(|(path, outcome), recorder, ctx| match outcome {
-            Ok(()) => recorder.store(path, Content::Spooled, ctx),
-            Err(error) => recorder.lost(&path.name, &error.to_string(), ctx),
-        }));
+    fn publish(&self, event: RecordingEvent) {
+        self.archive.events.publish(&self.room, &self.id, event);
     }
 
-    fn store(&self, to: ObjectPath, content: Content, ctx: &Context<Self>) {
-        self.shared.uploader.do_send(Put { to, content, reply: ctx.address().recipient() });
+    fn put(&self, name: ObjectName, content: Content, ctx: &Context<Self>) {
+        self.archive.uploader.do_send(Put { to: self.path(name), content, reply: ctx.address().recipient() });
     }
 
-    /// An object will never be in the store: what would name it must not.
-    fn lost(&mut self, name: &ObjectName, error: &str, ctx: &mut Context<Self>) {
-        error!(recording = %self.recording.id, object = %name, error, "lost to the recording");
-        self.publish(RecordingEvent::object_lost(name));
-        self.failures += 1;
-        self.last_error = Some(error.into());
-        self.pending.retain(|(other, ..)| other != name);
-        if *name == ObjectName::manifest() && self.phase == Phase::Sealing {
-            error!(recording = %self.recording.id, "the recording cannot be completed, it stays in the spool");
-            self.publish(RecordingEvent::incomplete());
-            return ctx.stop();
+    /// Does what can be done now: everything that changes something ends here.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        self.send_objects(ctx);
+        self.go_on_with_mp4(ctx);
+        self.write(ctx);
+        match self.phase {
+            Phase::Recording => self.refresh_index(ctx),
+            Phase::Draining if self.is_drained() => {
+                self.phase = Phase::Finishing;
+                self.put_index(Completeness::Complete, ctx);
+                self.go_on_with_mp4(ctx);
+            }
+            Phase::Finishing if self.index.is_empty() && self.has_mp4_or_none() => {
+                self.phase = Phase::Sealing;
+                self.ledger.seal();
+                self.put_manifest(ctx);
+            }
+            _ => {}
         }
-        self.go_on(ctx);
+        self.tell();
     }
 
-    /// The store has an object: a segment may be named from now on.
-    fn stored(&mut self, name: &ObjectName, object: StoredObject, ctx: &mut Context<Self>) {
-        let at = self.pending.iter().position(|(other, ..)| other == name);
-        match at.and_then(|at| self.pending.remove(at)) {
-            Some((_, segment, config)) => self.list(&segment, &config, object.sha256, ctx),
-            None if *name == ObjectName::progressive() => self.manifest.add_object(name, object.bytes, object.sha256),
-            None => {}
-        }
-        if *name == ObjectName::manifest() && self.phase == Phase::Sealing {
-            self.seal(ctx);
-        }
-        self.go_on(ctx);
+    /// Tells whether everything that was recorded is written, stored and listed.
+    fn is_drained(&self) -> bool {
+        self.writer.is_some() && self.inbox.is_empty() && self.ledger.is_stopped() && self.ledger.is_drained()
     }
 
-    fn list(&mut self, segment: &Segment, config: &Arc<CodecConfig>, sha256: String, ctx: &Context<Self>) {
-        if let Some((start_ms, duration_ms)) = self.manifest.gap_before(segment) {
-            // Without a new publisher session, media was lost on the way here.
-            let reason = if segment.discontinuity { GapReason::PublisherReconnect } else { GapReason::Overload };
-            self.manifest.add_gap(start_ms, duration_ms, reason);
-            self.publish(RecordingEvent::gap(start_ms, duration_ms, reason));
+    /// Hands what is whole in the spool to the uploader, a few objects at a time.
+    fn send_objects(&mut self, ctx: &Context<Self>) {
+        while self.objects_under_way < OBJECTS_AT_ONCE
+            && let Some((name, bytes)) = self.ledger.next_object()
+        {
+            self.objects_under_way += 1;
+            self.put(name, Content::Spooled(bytes), ctx);
         }
-        self.manifest.add_segment(segment, config, sha256);
-        if let Some(entry) = self.manifest.manifest().segments.last() {
-            self.publish(RecordingEvent::segment(entry));
-        }
-        self.playlists.push(segment, config, self.recording.epoch);
-        self.progressive.push_segment(segment, config);
-        let duration_ms = self.manifest.manifest().duration_ms;
-        if self.phase == Phase::Recording && self.pending.is_empty() && duration_ms >= self.next_index_ms {
+    }
+
+    /// Lists what has been stored, when enough has come to be worth it.
+    fn refresh_index(&mut self, ctx: &Context<Self>) {
+        let duration_ms = self.ledger.manifest().duration_ms;
+        let has_news = self.ledger.manifest().segments.len() > self.told.0;
+        if self.index.is_empty() && has_news && duration_ms >= self.next_index_ms {
             self.next_index_ms = duration_ms + duration_ms / INDEX_SHARE;
-            self.store_index(Completeness::Live, ctx);
-            self.store_manifest(ctx);
+            self.put_index(Completeness::Live, ctx);
+            self.put_manifest(ctx);
         }
     }
 
     /// Stores the playlists: the media playlists before the multivariant one that names them.
-    fn store_index(&mut self, completeness: Completeness, ctx: &Context<Self>) {
-        let media = [MediaKind::Video, MediaKind::Audio]
-            .map(|kind| (ObjectName::playlist(kind), self.playlists.media(kind, completeness)));
-        let multivariant = (ObjectName::multivariant(), self.playlists.multivariant());
-        for (name, playlist) in media.into_iter().chain([multivariant]) {
-            match playlist {
-                Ok(Some(text)) => self.store(self.path(name), Content::Bytes(text.into()), ctx),
-                Ok(None) => {}
-                Err(error) => {
-                    error!(recording = %self.recording.id, object = %name, %error, "playlist not written");
-                    self.last_error = Some(error.to_string());
-                }
+    fn put_index(&mut self, completeness: Completeness, ctx: &Context<Self>) {
+        match self.ledger.playlists(completeness) {
+            Ok(playlists) => playlists.into_iter().for_each(|(name, text)| self.put_next(name, text.into(), ctx)),
+            Err(error) => self.note_failure("playlists", &error.to_string()),
+        }
+    }
+
+    fn put_manifest(&mut self, ctx: &Context<Self>) {
+        let json = self.ledger.to_json();
+        self.put_next(ObjectName::manifest(), json.into(), ctx);
+    }
+
+    /// Stores an object of the index behind those that wait.
+    fn put_next(&mut self, name: ObjectName, bytes: Bytes, ctx: &Context<Self>) {
+        if self.index.is_empty() {
+            self.put(name.clone(), Content::Bytes(bytes.clone()), ctx);
+        }
+        self.index.push_back((name, bytes));
+    }
+
+    /// The first object of the index is stored; the next one follows.
+    fn index_stored(&mut self, ctx: &mut Context<Self>) {
+        self.index.pop_front();
+        if let Some((name, bytes)) = self.index.front() {
+            self.put(name.clone(), Content::Bytes(bytes.clone()), ctx);
+        } else if self.phase == Phase::Sealing {
+            self.seal(ctx);
+        }
+    }
+
+    /// Says what is listed since the last time.
+    fn tell(&mut self) {
+        let manifest = self.ledger.manifest();
+        for gap in manifest.gaps.iter().skip(self.told.1) {
+            self.publish(RecordingEvent::Gap(gap.clone()));
+        }
+        for segment in manifest.segments.iter().skip(self.told.0) {
+            self.publish(RecordingEvent::segment(segment));
+        }
+        self.told = (manifest.segments.len(), manifest.gaps.len());
+    }
+
+    /// The disk does not keep up. Players do not wait for it.
+    fn refuse_cut(&mut self) {
+        self.failures += 1;
+        if let Some(withheld) = self.quiet.pass(Instant::now()) {
+            warn!(recording = %self.id, withheld, "the disk is too slow for the recording");
+        }
+        self.spooled(1);
+    }
+
+    /// Lets players see so many cuts more.
+    fn spooled(&self, cuts: u64) {
+        if let Some(spooled) = &self.listeners.spooled {
+            spooled.do_send(Spooled { recording: self.id.clone(), cuts });
+        }
+    }
+
+    fn note_failure(&mut self, what: &str, error: &str) {
+        error!(recording = %self.id, what, error, "the recording is not what it should be");
+        self.failures += 1;
+        self.last_error = Some(error.into());
+    }
+
+    /// A spooled object is stored, or lost: what would name it must not.
+    fn object_done(&mut self, name: &ObjectName, outcome: Result<Outcome, PutFailure>) {
+        self.objects_under_way -= 1;
+        let object = name.as_str().to_owned();
+        let entry = match outcome {
+            Ok(_) => Entry::Stored { object },
+            Err(failure) => {
+                self.note_failure(&object, &failure.to_string());
+                self.publish(RecordingEvent::object_lost(name));
+                Entry::Lost { object }
             }
-        }
-    }
-
-    fn store_manifest(&self, ctx: &Context<Self>) {
-        let json = self.manifest.to_json();
-        self.store(self.path(ObjectName::manifest()), Content::Bytes(json.into()), ctx);
-    }
-
-    /// Takes the next step towards the end, when what it waits for has come. The uploader keeps the order within a
-    /// recording, so that the manifest, put last, is stored last.
-    fn go_on(&mut self, ctx: &Context<Self>) {
-        if self.phase == Phase::Draining && self.pending.is_empty() {
-            self.phase = Phase::Finishing;
-            self.store_index(Completeness::Complete, ctx);
-            self.store_mp4(ctx);
-        }
-    }
-
-    fn store_mp4(&mut self, ctx: &Context<Self>) {
-        if !self.shared.record.mp4 {
-            return self.finish(ctx);
-        }
-        if self.manifest.manifest().segments.is_empty() {
-            return self.finish(ctx);
-        }
-        match self.progressive.layout() {
-            Ok(layout) => self.store(self.path(ObjectName::progressive()), Content::Assembled(layout), ctx),
-            Err(error) => {
-                self.last_error = Some(error.to_string());
-                error!(recording = %self.recording.id, %error, "no MP4");
-                self.finish(ctx);
-            }
-        }
-    }
-
-    /// Everything is stored but the manifest that says so.
-    fn finish(&mut self, ctx: &Context<Self>) {
-        self.phase = Phase::Sealing;
-        self.manifest.finish(RecordingState::Complete);
-        self.store_manifest(ctx);
+        };
+        self.inbox.push(Note::Entry(entry));
     }
 
     /// The recording is whole: the spool is not needed any more.
     fn seal(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Done;
-        let manifest = self.manifest.manifest();
-        self.publish(RecordingEvent::finished(manifest));
-        info!(room = %self.recording.room, recording = %self.recording.id, duration_ms = manifest.duration_ms, "stored");
-        let (spool, Recording { room, id, .. }) = (Arc::clone(&self.shared.spool), self.recording.clone());
-        let (keep, events) = (self.failures > 0, self.shared.events.clone());
-        let clean_up = async move {
-            events.settled().await;
-            if keep { Ok(()) } else { spool.remove_recording(&room, &id).await }
-        };
-        ctx.spawn(clean_up.into_actor(self).map(|outcome, recorder, ctx| {
-            if let Err(error) = outcome {
-                error!(recording = %recorder.recording.id, %error, "the spool could not be cleaned up");
-            }
-            ctx.stop();
-        }));
+        let manifest = self.ledger.manifest();
+        info!(room = %self.room, recording = %self.id, duration_ms = manifest.duration_ms, "stored");
+        self.publish(match manifest.state {
+            RecordingState::Recovered => RecordingEvent::recovered(manifest),
+            _ => RecordingEvent::finished(manifest),
+        });
+        self.leave_spool(ctx);
+    }
+
+    /// The recording cannot go on; what is in the spool stays for the next start.
+    fn give_up(&mut self, what: &str, error: &str, ctx: &mut Context<Self>) {
+        self.note_failure(what, error);
+        self.publish(RecordingEvent::incomplete());
+        ctx.stop();
     }
 }
 
 impl Drop for Recorder {
     /// Says that nothing follows, in whatever way the actor goes: its packager and room wait for it.
     fn drop(&mut self) {
-        self.done.do_send(RecordingDone);
+        self.listeners.done.do_send(RecordingDone(self.id.clone()));
     }
 }
 
@@ -292,6 +343,11 @@ impl Actor for Recorder {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CUTS);
+        if self.writer.is_none() {
+            self.begin(ctx);
+        } else {
+            self.go_on(ctx);
+        }
     }
 }
 
@@ -299,23 +355,17 @@ impl Handler<Record> for Recorder {
     type Result = ();
 
     fn handle(&mut self, Record(cut): Record, ctx: &mut Self::Context) {
-        match cut {
-            Cut::Init(init) => {
-                let name = ObjectName::init(&init);
-                self.configs.insert(init.kind, Arc::clone(&init.config));
-                self.spool_and_store(name, init.bytes, ctx);
-            }
-            Cut::Segment(segment) => {
-                let name = ObjectName::segment(&segment);
-                let Some(config) = self.configs.get(&segment.kind).cloned() else {
-                    return self.lost(&name, "its initialisation segment was lost before", ctx);
-                };
-                let bytes = segment.bytes.clone();
-                self.pending.push_back((name.clone(), segment.without_media(), config));
-                self.spool_and_store(name, bytes, ctx);
-            }
-            Cut::Part(_) | Cut::KeyframeWanted => {}
+        let bytes = match &cut {
+            Cut::Part(part) => part.bytes.len(),
+            // Its bytes are those of its parts.
+            Cut::Segment(_) | Cut::Init(_) | Cut::KeyframeWanted => 0,
+        };
+        if self.inbox_bytes + bytes > INBOX_MAX_BYTES {
+            return self.refuse_cut();
         }
+        self.inbox_bytes += bytes;
+        self.inbox.push(Note::Cut(cut));
+        self.go_on(ctx);
     }
 }
 
@@ -323,22 +373,27 @@ impl Handler<StopRecording> for Recorder {
     type Result = ();
 
     fn handle(&mut self, _: StopRecording, ctx: &mut Self::Context) {
-        self.phase = Phase::Draining;
+        if self.phase == Phase::Recording {
+            self.phase = Phase::Draining;
+            self.inbox.push(Note::Entry(Entry::Stopped));
+        }
         self.go_on(ctx);
     }
 }
 
-impl Handler<Stored> for Recorder {
+impl Handler<Done> for Recorder {
     type Result = ();
 
-    fn handle(&mut self, stored: Stored, ctx: &mut Self::Context) {
-        match stored.outcome {
-            Ok(object) => self.stored(&stored.object.name, object, ctx),
-            Err(error) => self.lost(&stored.object.name, &error, ctx),
+    fn handle(&mut self, done: Done, ctx: &mut Self::Context) {
+        let name = &done.object.name;
+        if *name == ObjectName::progressive() {
+            self.mp4_done(done.outcome);
+        } else if name.is_init() || name.segment_number().is_some() {
+            self.object_done(name, done.outcome);
+        } else {
+            self.index_stored(ctx);
         }
-        if self.phase == Phase::Finishing && stored.object.name == ObjectName::progressive() {
-            self.finish(ctx);
-        }
+        self.go_on(ctx);
     }
 }
 
@@ -346,12 +401,13 @@ impl Handler<Observe> for Recorder {
     type Result = MessageResult<Observe>;
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
-        let manifest = self.manifest.manifest();
+        let manifest = self.ledger.manifest();
         MessageResult(observed(&RecorderState {
-            recording: &self.recording.id,
+            recording: &self.id,
             phase: self.phase,
-            segments_waiting: self.pending.len(),
+            segments_waiting: self.ledger.waiting_segments(),
             segments_stored: manifest.segments.len(),
+            mp4_parts_stored: self.ledger.uploaded_parts(),
             duration_ms: manifest.duration_ms,
             failures: self.failures,
             last_error: self.last_error.as_deref(),

@@ -14,7 +14,7 @@ use crate::core::meter::TrackMeter;
 use crate::core::offer::Role;
 use crate::core::session::EndReason;
 use crate::core::throttle::KeyframeThrottle;
-use crate::observe::PATIENCE;
+
 use crate::packager::{Finish, LINGER, Packager, SourceEnded, SourceStarted};
 use crate::relay::{Relay, deliver};
 use crate::room_manager::Lease;
@@ -320,24 +320,6 @@ impl Handler<RequestKeyframe> for Room {
     fn handle(&mut self, _: RequestKeyframe, ctx: &mut Self::Context) {
         self.throttle.request();
         self.flush_keyframe_request(ctx);
-    }
-}
-
-impl Handler<MakesRecording> for Room {
-    type Result = ResponseFuture<Option<bool>>;
-
-    fn handle(&mut self, MakesRecording(recording): MakesRecording, _: &mut Self::Context) -> Self::Result {
-        let packagers: Vec<_> = self.packager.iter().chain(&self.finishing).cloned().collect();
-        Box::pin(async move {
-            for packager in packagers {
-                match packager.send(MakesRecording(recording.clone())).timeout(PATIENCE).await {
-                    Ok(Some(false)) | Err(MailboxError::Closed) => {}
-                    Ok(Some(true)) => return Some(true),
-                    Ok(None) | Err(MailboxError::Timeout) => return None,
-                }
-            }
-            Some(false)
-        })
     }
 }
 

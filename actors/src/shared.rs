@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use onair_media::RoomName;
-use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
+use onair_recorder::{FragmenterSettings, WindowSettings};
 
+use crate::archive::Archive;
 use crate::core::session::Identity;
 use crate::directory::Directory;
-use crate::events::Events;
 use crate::limits::Limits;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
-use crate::uploader::Uploader;
 use crate::webhook::Gauge;
 
 /// Holds what all rooms share.
@@ -27,14 +26,8 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// Where packagers and recorders run, away from the packets of viewers.
     pub packaging: ArbiterHandle,
-    /// Everything that is stored goes through here.
-    pub uploader: Addr<Uploader>,
-    /// Where recordings end up.
-    pub store: Arc<Store>,
-    /// Where recordings wait until they are stored.
-    pub spool: Arc<Spool>,
-    /// What happens is said here.
-    pub events: Events,
+    /// Where recordings go.
+    pub archive: Arc<Archive>,
     /// How the receivers of events stand.
     pub webhooks: Vec<Gauge>,
     /// How HLS is cut and kept.

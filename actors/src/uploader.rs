@@ -1,19 +1,22 @@
-//! Brings everything that is recorded to the store: in order within a recording, side by side across recordings.
+//! Brings everything that is recorded to the store, and does not give up.
+//!
+//! Who puts something decides on the order: what is put while something else is under way goes side by side with it.
+//! Across all recordings no more than a certain number of bytes are on their way at once.
 
+mod attempt;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use futures_util::stream::{self, Stream, StreamExt};
-use onair_media::{RecordingId, RoomName};
-use onair_recorder::{Mp4Layout, ObjectName, ObjectPath, Spool, SpoolError, Store, StoreError, sha256_hex};
+use onair_recorder::progressive::Source;
+use onair_recorder::{ObjectPath, PartId, Spool, Store, StoreError, UploadId};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::observe::{Observe, observed};
@@ -23,51 +26,94 @@ use crate::session_id::random;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
-/// The most objects that may wait for one recording when a segment is to join them. At two renditions and 4 s segments
-/// this is half a day of a dead store; the recorder learns when it is reached. Playlists, the MP4 and the manifest are
-/// let in all the same: they are few, and without the manifest what is stored cannot be found.
-const MAX_WAITING: usize = 20_000;
+/// How many bytes are on their way at once, across all recordings: eight parts of an MP4.
+const BYTES_AT_ONCE: u64 = 64 << 20;
 
-/// How often the MP4 is tried in a row: 7 min of waits, and the time that each attempt takes. After that the recording
-/// is sealed without it, for nothing of the MP4 is missing from its segments.
+/// The unit in which the bytes are counted, and the least that an object counts for.
+const UNIT_BYTES: u64 = 64 << 10;
+
+/// How often the MP4 is tried in a row against a store that takes everything else: 7 min of waits, and the time that
+/// each attempt takes. After that the recording is sealed without it, for nothing of it is missing from the segments.
 const MP4_ATTEMPTS: u32 = 20;
 
-/// Stores an object. *Reliable*: [`Stored`] comes when the store has it, however long that takes, or when it is given
-/// up: a segment that finds the queue full, an MP4 that failed too often, and whatever the spool cannot read.
+/// Stores something. *Reliable*: [`Done`] comes when the store has it and confirmed its size, however long that takes,
+/// or when it will never have it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Put {
-    /// Where to.
+    /// Which object it is, or belongs to.
     pub to: ObjectPath,
     /// What.
     pub content: Content,
     /// Who is told.
-    pub reply: Recipient<Stored>,
+    pub reply: Recipient<Done>,
 }
 
-/// Where the bytes of an object come from.
+/// What is put, and where its bytes come from.
 #[derive(Debug)]
 pub enum Content {
-    /// From memory: a playlist, a manifest.
+    /// An object from memory: a playlist, a manifest.
     Bytes(Bytes),
-    /// From the spool's object of the same name.
-    Spooled,
-    /// The progressive MP4, put together from the spool's segments.
-    Assembled(Mp4Layout),
+    /// An object from the spool's file of the same name, of about so many bytes.
+    Spooled(u64),
+    /// A short MP4 in one piece, of so many bytes.
+    Whole(Vec<Source>, u64),
+    /// The beginning of an upload in parts.
+    Upload,
+    /// A part of it.
+    Part {
+        /// The upload.
+        upload: UploadId,
+        /// Counts from 0.
+        index: u64,
+        /// What it is made of.
+        from: Vec<Source>,
+    },
+    /// The end of it: the object of so many bytes.
+    Complete {
+        /// The upload.
+        upload: UploadId,
+        /// All its parts.
+        parts: Vec<PartId>,
+        /// The size of the object.
+        bytes: u64,
+    },
 }
 
-/// Tells that the store has an object, or that it will not have it. *Reliable.*
+/// Tells what became of a [`Put`]. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Stored {
-    /// Which one.
+pub struct Done {
+    /// Which object it was about.
     pub object: ObjectPath,
-    /// Its size and checksum, or why it is given up.
-    pub outcome: Result<StoredObject, String>,
+    /// What the store says, or why it is given up.
+    pub outcome: Result<Outcome, PutFailure>,
+}
+
+/// What the store says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has an object.
+    Stored(StoredObject),
+    /// An upload has begun.
+    Begun(UploadId),
+    /// It has a part.
+    Part {
+        /// Counts from 0.
+        index: u64,
+        /// What the store calls it.
+        id: PartId,
+        /// Its size.
+        bytes: u64,
+        /// Its digest.
+        sha256: [u8; 32],
+    },
+    /// An upload is an object now.
+    Completed,
 }
 
 /// Describes what the store has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {
     /// Its size in bytes.
     pub bytes: u64,
@@ -75,31 +121,42 @@ pub struct StoredObject {
     pub sha256: String,
 }
 
-type Key = (RoomName, RecordingId);
+/// Says why something will never be stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PutFailure {
+    /// It cannot be read any more.
+    #[error("{0}")]
+    Lost(String),
+    /// The store does not know the upload: it has to begin again.
+    #[error("the store has lost the upload")]
+    UploadGone,
+    /// The store takes everything else, but not this.
+    #[error("{0}")]
+    Refused(String),
+}
 
 /// Owns the way to the store.
 #[derive(Debug)]
 pub struct Uploader {
     store: Arc<Store>,
     spool: Arc<Spool>,
-    /// What waits, in order; a recording's first entry is under way.
-    queues: HashMap<Key, VecDeque<Put>>,
+    on_their_way: Arc<Semaphore>,
+    waiting: u64,
     stored: u64,
     stored_bytes: u64,
     failed_attempts: u64,
-    refused: u64,
+    given_up: u64,
     last_error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct UploaderState<'a> {
-    recordings: usize,
-    waiting: usize,
+    /// Puts that are not done, under way or between two attempts.
+    waiting: u64,
     stored: u64,
     stored_bytes: u64,
     failed_attempts: u64,
-    /// Objects that were given up.
-    refused: u64,
+    given_up: u64,
     last_error: Option<&'a str>,
 }
 
@@ -109,121 +166,110 @@ impl Uploader {
         Self {
             store,
             spool,
-            queues: HashMap::new(),
+            on_their_way: Arc::new(Semaphore::new((BYTES_AT_ONCE / UNIT_BYTES) as usize)),
+            waiting: 0,
             stored: 0,
             stored_bytes: 0,
             failed_attempts: 0,
-            refused: 0,
+            given_up: 0,
             last_error: None,
         }
     }
 
-    /// Starts the first upload of a recording's queue; the next one follows when it is through.
-    fn upload_next(&mut self, key: Key, ctx: &mut Context<Self>) {
-        let Some(put) = self.queues.get_mut(&key).and_then(VecDeque::pop_front) else {
-            self.queues.remove(&key);
-            return;
-        };
-        let (store, spool, uploader) = (Arc::clone(&self.store), Arc::clone(&self.spool), ctx.address());
-        let upload = async move {
-            let outcome = upload(&store, &spool, &put, &uploader).await;
-            (put, outcome)
-        };
-        ctx.spawn(upload.into_actor(self).map(move |(put, outcome), uploader, ctx| {
-            uploader.note(&outcome);
-            put.reply.do_send(Stored { object: put.to, outcome });
-            uploader.upload_next(key, ctx);
-        }));
-    }
-
-    fn note(&mut self, outcome: &Result<StoredObject, String>) {
+    fn note(&mut self, outcome: &Result<Outcome, PutFailure>) {
+        self.waiting -= 1;
         match outcome {
-            Ok(object) => {
+            Ok(outcome) => {
                 self.stored += 1;
-                self.stored_bytes += object.bytes;
+                self.stored_bytes += outcome.bytes();
                 self.last_error = None;
             }
-            Err(_) => self.refused += 1,
+            Err(_) => self.given_up += 1,
         }
     }
 }
 
-/// Tries until the store has it. Given up is what cannot be read from the spool, and an MP4 that failed too often: the
-/// manifest waits behind it.
-async fn upload(store: &Store, spool: &Spool, put: &Put, uploader: &Addr<Uploader>) -> Result<StoredObject, String> {
-    let mut backoff = FIRST_BACKOFF;
-    let mut attempts = 0;
-    loop {
-        let error = match attempt(store, spool, put).await {
-            Ok(object) => return Ok(object),
-            Err(Failure::Spool(error)) => return Err(with_cause(&*error)),
-            Err(Failure::Store(error)) => with_cause(&error),
-        };
-        uploader.do_send(AttemptFailed(error.clone()));
-        attempts += 1;
-        if matches!(put.content, Content::Assembled(_)) && attempts >= MP4_ATTEMPTS {
-            return Err(format!("failed {attempts} times: {error}"));
+impl Outcome {
+    const fn bytes(&self) -> u64 {
+        match self {
+            Self::Stored(StoredObject { bytes, .. }) | Self::Part { bytes, .. } => *bytes,
+            Self::Begun(_) | Self::Completed => 0,
         }
-        let [jitter] = random::<1>();
-        let wait = backoff.mul_f64(0.5 + f64::from(jitter) / 512.0);
-        warn!(object = %put.to, error, wait_ms = wait.as_millis() as u64, "not stored, trying again");
-        tokio::time::sleep(wait).await;
-        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
+
+impl Content {
+    /// Returns how many bytes are in memory while it is put.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Spooled(bytes) | Self::Whole(_, bytes) => *bytes,
+            Self::Part { from, .. } => from.iter().map(Source::bytes).sum(),
+            Self::Upload | Self::Complete { .. } => 0,
+        }
+    }
+
+    /// Tells whether it belongs to the MP4, without which a recording is still whole.
+    const fn is_mp4(&self) -> bool {
+        !matches!(self, Self::Bytes(_) | Self::Spooled(_))
+    }
+
+    /// Returns how many units it takes of those that may be on their way.
+    fn units(&self) -> u32 {
+        let units = self.bytes().clamp(1, BYTES_AT_ONCE).div_ceil(UNIT_BYTES);
+        u32::try_from(units).expect("there are about a thousand of them")
+    }
+}
+
+/// What an attempt needs.
+struct Way {
+    store: Arc<Store>,
+    spool: Arc<Spool>,
+    on_their_way: Arc<Semaphore>,
+    uploader: Addr<Uploader>,
+}
+
+impl Way {
+    /// Tries until the store has it. Given up is what cannot be read from the spool, and an MP4 that failed often while
+    /// the store answers otherwise: the manifest waits behind it.
+    async fn put(&self, to: &ObjectPath, content: &Content) -> Result<Outcome, PutFailure> {
+        let mut backoff = FIRST_BACKOFF;
+        let mut attempts = 0;
+        loop {
+            let error = match self.attempt(to, content).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(StoreError::Source { source, .. }) => return Err(PutFailure::Lost(with_cause(&*source))),
+                Err(StoreError::UploadGone { .. }) => return Err(PutFailure::UploadGone),
+                Err(error) => with_cause(&error),
+            };
+            self.uploader.do_send(AttemptFailed(error.clone()));
+            attempts += 1;
+            if content.is_mp4() && attempts >= MP4_ATTEMPTS && self.store_answers(to).await {
+                return Err(PutFailure::Refused(format!("failed {attempts} times: {error}")));
+            }
+            let [jitter] = random::<1>();
+            let wait = backoff.mul_f64(0.5 + f64::from(jitter) / 512.0);
+            warn!(object = %to, error, wait_ms = wait.as_millis() as u64, "not stored, trying again");
+            tokio::time::sleep(wait).await;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    /// Tries once, when there is room for it among what is on its way.
+    async fn attempt(&self, to: &ObjectPath, content: &Content) -> Result<Outcome, StoreError> {
+        let _room = self.on_their_way.acquire_many(content.units()).await.expect("it is never closed");
+        attempt::attempt(&self.store, &self.spool, to, content).await
+    }
+
+    /// Asks for something that need not be there: a store that is up says so.
+    async fn store_answers(&self, object: &ObjectPath) -> bool {
+        matches!(self.store.head(object).await, Ok(_) | Err(StoreError::NotFound { .. }))
     }
 }
 
 /// Says what failed and why, in one line. Deeper causes are not named: the libraries repeat them on each level.
 fn with_cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
-}
-
-/// Why an attempt failed: another one may help against the store, but not against the spool.
-enum Failure {
-    Spool(Box<dyn Error + Send + Sync>),
-    Store(StoreError),
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Source { source, .. } => Self::Spool(source),
-            error => Self::Store(error),
-        }
-    }
-}
-
-async fn attempt(store: &Store, spool: &Spool, put: &Put) -> Result<StoredObject, Failure> {
-    match &put.content {
-        Content::Bytes(bytes) => put_bytes(store, &put.to, bytes.clone()).await,
-        Content::Spooled => {
-            let bytes = spool.read(&put.to, None).await.map_err(|error| Failure::Spool(error.into()))?;
-            put_bytes(store, &put.to, bytes).await
-        }
-        Content::Assembled(layout) => {
-            let uploaded = store.put_stream(&put.to, layout.total_bytes, assembled(spool, &put.to, layout)).await?;
-            Ok(StoredObject { bytes: uploaded.size, sha256: uploaded.sha256 })
-        }
-    }
-}
-
-async fn put_bytes(store: &Store, to: &ObjectPath, bytes: Bytes) -> Result<StoredObject, Failure> {
-    let object = StoredObject { bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
-    store.put(to, bytes).await?;
-    Ok(object)
-}
-
-/// Reads the pieces of an MP4 from the spool, one after another.
-fn assembled<'a>(
-    spool: &'a Spool,
-    to: &'a ObjectPath,
-    layout: &'a Mp4Layout,
-) -> impl Stream<Item = Result<Bytes, SpoolError>> + Send + 'a {
-    let pieces = stream::iter(&layout.pieces).then(async move |piece| {
-        let name = ObjectName::parse(&piece.object).expect("the layout names our own segments");
-        let segment = ObjectPath::new(&to.room, &to.recording, name);
-        spool.read(&segment, Some(piece.range.clone())).await
-    });
-    stream::once(async { Ok(layout.header.clone()) }).chain(pieces)
 }
 
 /// One attempt failed; another follows. *At most once.*
@@ -238,19 +284,22 @@ impl Actor for Uploader {
 impl Handler<Put> for Uploader {
     type Result = ();
 
-    fn handle(&mut self, put: Put, ctx: &mut Self::Context) {
-        let key = (put.to.room.clone(), put.to.recording.clone());
-        let is_idle = !self.queues.contains_key(&key);
-        let queue = self.queues.entry(key.clone()).or_default();
-        if matches!(put.content, Content::Spooled) && queue.len() >= MAX_WAITING {
-            self.refused += 1;
-            put.reply.do_send(Stored { object: put.to, outcome: Err("too many objects wait for the store".into()) });
-            return;
-        }
-        queue.push_back(put);
-        if is_idle {
-            self.upload_next(key, ctx);
-        }
+    fn handle(&mut self, Put { to, content, reply }: Put, ctx: &mut Self::Context) {
+        self.waiting += 1;
+        let way = Way {
+            store: Arc::clone(&self.store),
+            spool: Arc::clone(&self.spool),
+            on_their_way: Arc::clone(&self.on_their_way),
+            uploader: ctx.address(),
+        };
+        let put = async move {
+            let outcome = way.put(&to, &content).await;
+            Done { object: to, outcome }
+        };
+        ctx.spawn(put.into_actor(self).map(move |done, uploader, _| {
+            uploader.note(&done.outcome);
+            reply.do_send(done);
+        }));
     }
 }
 
@@ -268,12 +317,11 @@ impl Handler<Observe> for Uploader {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         MessageResult(observed(&UploaderState {
-            recordings: self.queues.len(),
-            waiting: self.queues.values().map(VecDeque::len).sum(),
+            waiting: self.waiting,
             stored: self.stored,
             stored_bytes: self.stored_bytes,
             failed_attempts: self.failed_attempts,
-            refused: self.refused,
+            given_up: self.given_up,
             last_error: self.last_error.as_deref(),
         }))
     }

@@ -3,8 +3,8 @@
 //! An event is on the disk before it is sent, and stays there until the receiver has taken it or it is given up. Each
 //! receiver has its own queue, files and pace: one that is down delays nobody else.
 
+mod backlog;
 mod delivery;
-mod journal;
 mod post;
 mod signature;
 #[cfg(test)]
@@ -25,8 +25,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::events::{Events, SubscribeError, millis};
+use backlog::Backlog;
 use delivery::Delivery;
-use journal::Journal;
 use post::{client, post};
 
 pub use post::HookUrl;
@@ -34,6 +34,9 @@ pub use signature::SigningKey;
 
 /// How old an event may become before it is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// How long receivers may take for what is left when the server ends.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Says whom to tell what.
 #[derive(Debug, Clone)]
@@ -51,7 +54,7 @@ pub struct WebhookSettings {
 pub enum WebhookError {
     /// The directory of events that wait cannot be used.
     #[error("webhooks cannot use {path}")]
-    Journal {
+    Backlog {
         /// The directory.
         path: PathBuf,
         /// Why.
@@ -92,15 +95,15 @@ impl Webhooks {
         let client = client()?;
         for WebhookSettings { url, key, interest } in settings {
             let path = directory.join(url.digest());
-            let opened = Journal::open(path.clone()).await;
-            let (journal, left) = opened.map_err(|source| WebhookError::Journal { path, source })?;
+            let opened = Backlog::open(path.clone()).await;
+            let (backlog, left) = opened.map_err(|source| WebhookError::Backlog { path, source })?;
             let name = url.to_string();
             let client = client.clone();
             let send = move |id, kind, body| {
                 let (client, url, key) = (client.clone(), url.clone(), key.clone());
                 async move { post(&client, &url, &key, (id, kind), body).await }.boxed()
             };
-            let delivery = Delivery::new(name, Arc::new(send), journal, left, events.clone(), interest).await?;
+            let delivery = Delivery::new(name, Arc::new(send), backlog, left, events.clone(), interest).await?;
             webhooks.gauges.push(delivery.gauge().clone());
             webhooks.tasks.push(tokio::spawn(delivery.run()));
         }
@@ -114,9 +117,12 @@ impl Webhooks {
 
     /// Waits, after the events were closed, until every receiver has what it takes; what is left then stays on the
     /// disk and goes out at the next start.
-    pub async fn finish(self, within: Duration) {
-        if timeout(within, join_all(self.tasks)).await.is_err() {
-            warn!(within_s = within.as_secs(), "some events are not delivered yet, they go out at the next start");
+    pub async fn finish(self) {
+        if timeout(FINISH_WITHIN, join_all(self.tasks)).await.is_err() {
+            warn!(
+                within_s = FINISH_WITHIN.as_secs(),
+                "some events are not delivered yet, they go out at the next start"
+            );
         }
     }
 }
@@ -129,13 +135,13 @@ async fn sweep(settings: &[WebhookSettings], directory: &Path) -> Result<(), Web
     let configured = settings.iter().map(|settings| settings.url.digest()).collect();
     let oldest = millis(Utc::now() - GIVE_UP_AFTER);
     let path = directory.to_owned();
-    match journal::sweep(path.clone(), configured, oldest).await {
+    match backlog::sweep(path.clone(), configured, oldest).await {
         Ok(0) => Ok(()),
         Ok(waiting) => {
             warn!(waiting, directory = %path.display(), "events wait for webhooks that are configured no more");
             Ok(())
         }
-        Err(source) => Err(WebhookError::Journal { path, source }),
+        Err(source) => Err(WebhookError::Backlog { path, source }),
     }
 }
 

@@ -65,7 +65,7 @@ impl Codec {
 /// Holds what a decoder must know before the first frame: enough for an MP4 sample entry and for `CODECS`.
 ///
 /// Two equal configurations need only one initialisation segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CodecConfig {
     /// H.264 parameter sets, as NAL units without start code or length (ISO/IEC 14496-15 §5.3.3.1).
     H264 {

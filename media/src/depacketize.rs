@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::codec::{Codec, MediaKind};
 use crate::frame::Frame;
 use crate::packet::RtpPacket;
-use crate::time::Timeline;
+use crate::time::{Alignment, Timeline};
 use crate::track::Track;
 use crate::{av1, h264, vp8, vp9};
 
@@ -100,6 +100,19 @@ impl Depacketizer {
     pub fn flush(&mut self) {
         self.video.flush(&mut self.timeline, &mut self.ready);
         self.audio.flush(&mut self.timeline, &mut self.ready);
+    }
+
+    /// Returns what ties audio and video together at present; `None` while there is only one of them.
+    pub fn alignment(&self) -> Option<Alignment> {
+        self.timeline.aligned_by()
+    }
+
+    /// Measures how much faster the sender's audio clock runs than its video clock, in parts per million, by arrival.
+    ///
+    /// Known from about a minute after the clocks began or jumped; the longer, the better. It is made up for in the times
+    /// of the frames.
+    pub fn drift_ppm(&self) -> Option<i64> {
+        self.timeline.drift_ppm()
     }
 
     fn step(&mut self, now: Instant) -> bool {

@@ -26,3 +26,4 @@ pub use depacketize::{Depacketized, Depacketizer, starts_keyframe};
 pub use frame::Frame;
 pub use ids::{RecordingId, RoomGlob, RoomName};
 pub use packet::{PacketBatch, RtpPacket, SenderReport, SourceId};
+pub use time::Alignment;

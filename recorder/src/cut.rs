@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use onair_media::{CodecConfig, MediaKind};
+use serde::{Deserialize, Serialize};
 
 /// Announces what was just cut, in the order in which readers may see it.
 #[derive(Debug, Clone)]
@@ -33,8 +34,9 @@ pub struct Init {
     pub bytes: Bytes,
 }
 
-/// Holds one CMAF chunk: `moof` and `mdat` (ISO/IEC 23000-19 §7.3.2.3).
-#[derive(Debug, Clone)]
+/// Holds one CMAF chunk: `moof` and `mdat` (ISO/IEC 23000-19 §7.3.2.3), in the first part of a segment behind a
+/// [`crate::boxes::SegmentHead`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// The rendition.
     pub kind: MediaKind,
@@ -42,13 +44,18 @@ pub struct Part {
     pub msn: u64,
     /// Counts from 0 within its segment.
     pub index: u32,
+    /// The index of the [`Init`] that its segment needs.
+    pub init: u32,
+    /// Whether its segment does not continue the one before, see [`Segment::discontinuity`].
+    pub discontinuity: bool,
     /// Whether it begins with a frame at which decoding may start.
     pub independent: bool,
     /// Decoding time of the first sample since the start of the broadcast, in ticks of the rendition's clock rate.
     pub start_ticks: i64,
     /// In ticks of the rendition's clock rate.
     pub duration_ticks: u64,
-    /// The chunk.
+    /// The chunk; it is not part of what is serialised.
+    #[serde(skip)]
     pub bytes: Bytes,
     /// Where the samples begin within `bytes`: behind the header of `mdat`.
     pub payload_offset: usize,
@@ -57,7 +64,7 @@ pub struct Part {
 }
 
 /// Describes one sample of a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// In bytes.
     pub size: u32,
@@ -97,6 +104,12 @@ impl Part {
     pub fn size_bytes(&self) -> u64 {
         self.payload_offset as u64 + self.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>()
     }
+
+    /// Returns the part without its media.
+    #[must_use]
+    pub fn without_media(&self) -> Self {
+        Self { bytes: Bytes::new(), samples: self.samples.clone(), ..*self }
+    }
 }
 
 impl Segment {
@@ -108,8 +121,24 @@ impl Segment {
     /// Returns the segment without its media: all that playlists, manifests and the MP4's header want to know.
     #[must_use]
     pub fn without_media(&self) -> Self {
-        let parts = self.parts.iter().map(|part| Arc::new(Part { bytes: Bytes::new(), ..Part::clone(part) }));
+        let parts = self.parts.iter().map(|part| Arc::new(part.without_media()));
         Self { parts: parts.collect(), bytes: Bytes::new(), ..self.clone() }
+    }
+
+    /// Puts parts together that are all there is of a segment, or `None` when there are none.
+    pub fn of_parts(parts: Vec<Arc<Part>>) -> Option<Self> {
+        let first = parts.first()?;
+        Some(Self {
+            kind: first.kind,
+            msn: first.msn,
+            init: first.init,
+            independent: first.independent,
+            discontinuity: first.discontinuity,
+            start_ticks: first.start_ticks,
+            duration_ticks: parts.iter().map(|part| part.duration_ticks).sum(),
+            bytes: Bytes::new(),
+            parts,
+        })
     }
 
     /// Returns the object's name within its rendition, such as `000001.m4s`.

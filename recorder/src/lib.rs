@@ -4,12 +4,15 @@ pub mod boxes;
 pub mod cut;
 pub mod event;
 pub mod fragmenter;
+pub mod journal;
+pub mod ledger;
 mod listing;
 pub mod manifest;
 pub mod measure;
 pub mod object;
 pub mod playlist;
 pub mod progressive;
+pub mod read;
 pub mod spool;
 pub mod store;
 #[cfg(test)]
@@ -20,11 +23,18 @@ pub mod window;
 pub use cut::{Cut, Init, Part, Sample, Segment};
 pub use event::{Event, EventBody, EventId, EventKind, Interest, PressureState, RecordingEvent, SpoolPressure};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
-pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256_hex};
+pub use ledger::{Ledger, Mp4Step, UploadedPart};
+pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256, sha256_hex};
 pub use measure::Measure;
 pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
-pub use progressive::{Mp4Layout, Piece, Progressive};
-pub use spool::{Spool, SpoolError};
-pub use store::{Download, ListPage, ObjectInfo, RecordingQuery, RecordingSummary, Store, StoreError, Uploaded};
+pub use progressive::{Mp4Layout, Piece};
+pub use read::{ReadError, read_head, read_init, read_segment};
+pub use spool::{
+    Finish, FinishError, FinishPart, Fsync, Pressure, Resumed, Spool, SpoolError, SpoolSettings, SpoolWriter,
+};
+pub use store::{
+    Download, ListPage, ObjectInfo, PART_BYTES, PartId, RecordingQuery, RecordingSummary, Store, StoreError,
+    UPLOAD_MAX_BYTES, UploadId, Uploaded,
+};
 pub use window::{Window, WindowSettings};

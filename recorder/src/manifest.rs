@@ -119,6 +119,8 @@ pub enum GapReason {
     ServerRestart,
     /// The server could not keep up and dropped media.
     Overload,
+    /// The spool was full: the store was away for too long, or the disk has no room.
+    SpoolFull,
     /// A reason of a later version.
     #[serde(other)]
     Other,
@@ -129,6 +131,19 @@ pub enum GapReason {
 pub struct ObjectEntry {
     /// The object, such as `recording.mp4`.
     pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest, in lower-case hexadecimal; absent when it went up in parts, the first one last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Its parts one behind the other, when it went up in parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartDigest>,
+}
+
+/// Describes a stretch of an object that went up in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartDigest {
     /// Its size.
     pub bytes: u64,
     /// Its digest, in lower-case hexadecimal.
@@ -222,8 +237,18 @@ impl ManifestBuilder {
 
     /// Lists a stored object; one of the same name is replaced.
     pub fn add_object(&mut self, name: &ObjectName, bytes: u64, sha256: String) {
-        self.manifest.objects.retain(|object| object.name != name.as_str());
-        self.manifest.objects.push(ObjectEntry { name: name.as_str().into(), bytes, sha256 });
+        self.add(ObjectEntry { name: name.as_str().into(), bytes, sha256: Some(sha256), parts: Vec::new() });
+    }
+
+    /// Lists a stored object that went up in parts; one of the same name is replaced.
+    pub fn add_object_of_parts(&mut self, name: &ObjectName, parts: Vec<PartDigest>) {
+        let bytes = parts.iter().map(|part| part.bytes).sum();
+        self.add(ObjectEntry { name: name.as_str().into(), bytes, sha256: None, parts });
+    }
+
+    fn add(&mut self, object: ObjectEntry) {
+        self.manifest.objects.retain(|other| other.name != object.name);
+        self.manifest.objects.push(object);
     }
 
     /// Ends the recording.
@@ -284,6 +309,13 @@ fn later(start: DateTime<Utc>, by_ms: u64) -> DateTime<Utc> {
 /// Returns the SHA-256 digest in lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// Returns the SHA-256 digest of chunks that follow one another.
+pub fn sha256(chunks: &[impl AsRef<[u8]>]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    chunks.iter().for_each(|chunk| digest.update(chunk));
+    digest.finalize().into()
 }
 
 /// Renders bytes in lower-case hexadecimal.

@@ -58,12 +58,39 @@ impl ObjectName {
 
     /// An initialisation segment, such as `video/init-1.mp4`.
     pub fn init(init: &Init) -> Self {
-        Self(format!("{}/{}", init.kind.as_str(), init.object_name()).into())
+        Self::init_numbered(init.kind, init.index)
+    }
+
+    /// The initialisation segment of an index, such as `video/init-1.mp4`.
+    pub fn init_numbered(kind: MediaKind, index: u32) -> Self {
+        Self(format!("{}/init-{index}.mp4", kind.as_str()).into())
     }
 
     /// A media segment, such as `video/000001.m4s`.
     pub fn segment(segment: &Segment) -> Self {
-        Self(format!("{}/{}", segment.kind.as_str(), segment.object_name()).into())
+        Self::numbered(segment.kind, segment.msn)
+    }
+
+    /// The media segment of a number, such as `video/000001.m4s`.
+    pub fn numbered(kind: MediaKind, msn: u64) -> Self {
+        Self(format!("{}/{msn:06}.m4s", kind.as_str()).into())
+    }
+
+    /// Returns rendition and number of a media segment's name.
+    pub fn segment_number(&self) -> Option<(MediaKind, u64)> {
+        let (kind, file) = self.in_rendition()?;
+        Some((kind, file.strip_suffix(".m4s")?.parse().ok()?))
+    }
+
+    /// Tells whether it is the name of an initialisation segment.
+    pub fn is_init(&self) -> bool {
+        self.in_rendition().is_some_and(|(_, file)| file.starts_with("init-"))
+    }
+
+    fn in_rendition(&self) -> Option<(MediaKind, &str)> {
+        let (folder, file) = self.0.split_once('/')?;
+        let kind = [MediaKind::Video, MediaKind::Audio].into_iter().find(|kind| kind.as_str() == folder)?;
+        Some((kind, file))
     }
 
     /// Returns the name as text.

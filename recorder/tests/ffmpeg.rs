@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use onair_media::{Frame, MediaKind, RecordingId, RoomName};
+use onair_recorder::progressive::layout;
 use onair_recorder::{
-    Completeness, Cut, Fragmenter, FragmenterSettings, Init, ObjectName, ObjectPath, Progressive, RecordingPlaylists,
-    Segment, Store,
+    Completeness, Cut, Fragmenter, FragmenterSettings, Init, ObjectName, ObjectPath, RecordingPlaylists, Segment, Store,
 };
 
 use support::{Directory, assert_decodes, h264_frames, opus_frames, probe, vp9_frames};
@@ -45,16 +45,14 @@ impl Stored {
     }
 
     fn progressive(&self) -> Vec<u8> {
-        let mut progressive = Progressive::new();
-        let mut objects = BTreeMap::new();
-        for segment in &self.segments {
-            progressive.push_segment(segment, &self.inits[&(segment.kind, segment.init)].config);
-            objects.insert(format!("{}/{}", segment.kind.as_str(), segment.object_name()), &segment.bytes);
-        }
-        let layout = progressive.layout().unwrap();
+        let segments: BTreeMap<_, _> =
+            self.segments.iter().map(|segment| ((segment.kind, segment.msn), segment)).collect();
+        let config = |segment: &Segment| &self.inits[&(segment.kind, segment.init)].config;
+        let layout = layout(self.segments.iter().map(|segment| (segment.as_ref(), config(segment)))).unwrap();
         let mut file = layout.header.to_vec();
         for piece in layout.pieces {
-            file.extend_from_slice(&objects[&piece.object][piece.range.start as usize..piece.range.end as usize]);
+            let bytes = &segments[&(piece.kind, piece.msn)].bytes;
+            file.extend_from_slice(&bytes[piece.range.start as usize..piece.range.end as usize]);
         }
         file
     }

@@ -12,6 +12,7 @@ mod network;
 mod print;
 mod report;
 mod secret;
+mod size;
 mod storage;
 mod value;
 mod webhooks;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onair_media::{RoomGlob, RoomName};
+use onair_recorder::{Fsync, SpoolSettings};
 use onair_web::auth::{Grant, Policy};
 use url::{Host, Url};
 
@@ -105,6 +107,8 @@ pub(crate) struct Storage {
     pub(crate) options: BTreeMap<String, Secret>,
     /// The directory in which media waits for its upload, absolute.
     pub(crate) spool: PathBuf,
+    /// How it is used.
+    pub(crate) spool_settings: SpoolSettings,
 }
 
 /// How HLS is cut. Parts are not longer than segments, and the window holds at least three segments.
@@ -211,7 +215,12 @@ impl Config {
                 batch: Duration::ZERO,
                 workers: 0,
             },
-            storage: Storage { url: storage::file_url(&recordings), options: BTreeMap::new(), spool },
+            storage: Storage {
+                url: storage::file_url(&recordings),
+                options: BTreeMap::new(),
+                spool,
+                spool_settings: SpoolSettings { max_bytes: 10 << 30, min_free_bytes: 1 << 30, fsync: Fsync::Segment },
+            },
             hls: Hls {
                 segment: Duration::from_secs(4),
                 part: Duration::from_millis(500),

@@ -5,6 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use toml_edit::{Item, TableLike, Value};
 
 use super::report::Fault;
+use super::size::{parse_size, show_size};
 
 /// Reads a text.
 pub(crate) fn text(item: &Item) -> Result<&str, Fault> {
@@ -21,6 +22,16 @@ pub(crate) fn integer(item: &Item, range: RangeInclusive<u32>) -> Result<u32, Fa
     let number = item.as_integer().ok_or_else(|| wrong_type(item, "a whole number"))?;
     let out_of_range = || format!("is {number}, must be {} to {}", range.start(), range.end()).into();
     u32::try_from(number).ok().filter(|number| range.contains(number)).ok_or_else(out_of_range)
+}
+
+/// Reads a size of at least so many bytes.
+pub(crate) fn size(item: &Item, least: u64) -> Result<u64, Fault> {
+    let text = text(item)?;
+    let bytes = parse_size(text).ok_or_else(|| format!("is \"{text}\", must be a size such as 500MB or 10GiB"))?;
+    if bytes < least {
+        return Err(format!("is {text}, must be at least {}", show_size(least)).into());
+    }
+    Ok(bytes)
 }
 
 /// Reads one of several words.

@@ -12,7 +12,18 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 import boto3
 from common import tell
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
+
+
+class Uploads(dict):
+    """The uploads of a bucket. moto answers 500 where S3 does not know one: it is 404 NoSuchUpload."""
+
+    def __missing__(self, upload):
+        raise NoSuchUpload(upload_id=upload)
+
 
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
 server.start()
@@ -20,6 +31,7 @@ host, port = server.get_host_and_port()
 endpoint = f"http://{host}:{port}"
 s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
 s3.create_bucket(Bucket=sys.argv[1], ACL="public-read-write")
+s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[sys.argv[1]].multiparts = Uploads()
 tell("ready", endpoint=endpoint)
 for line in sys.stdin:
     # Each line is a prefix to list, with a URL for each object that anyone may read from.

@@ -10,7 +10,6 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
-use onair_actors::room::MakesRecording;
 use onair_media::{RecordingId, RoomName};
 use onair_recorder::store::RecordingQuery;
 use onair_recorder::{ObjectInfo, ObjectName, ObjectPath, StoreError};
@@ -21,7 +20,7 @@ use crate::auth::Right;
 use crate::guard::{authorize, recording_id, refuse_foreign_pages, room_name};
 use crate::problem::Problem;
 use crate::server::readable;
-use crate::state::{AppState, ask};
+use crate::state::AppState;
 
 /// How long a client waits for the store to begin its answer.
 const STORE_PATIENCE: Duration = Duration::from_secs(20);
@@ -115,7 +114,7 @@ async fn delete(
     let (room, recording) = named(&path)?;
     authorize(&request, &state, Right::Admin, Some(&room))?;
     refuse_foreign_pages(&request, &state)?;
-    if is_being_made(&state, &room, &recording).await? {
+    if state.spool.holds(&room, &recording) {
         return Err(Problem::recording_is_live());
     }
     match state.store.delete_recording(&room, &recording).await {
@@ -123,15 +122,6 @@ async fn delete(
         Err(StoreError::NotFound { .. }) => Err(Problem::recording_not_found()),
         Err(other) => Err(store_problem(other)),
     }
-}
-
-async fn is_being_made(state: &AppState, room: &RoomName, recording: &RecordingId) -> Result<bool, Problem> {
-    let handle = match state.room(room).await {
-        Ok(handle) => handle,
-        Err(problem) if problem.code() == "room_not_found" => return Ok(false),
-        Err(problem) => return Err(problem),
-    };
-    ask(&handle.addr, MakesRecording(recording.clone())).await?.ok_or_else(Problem::unavailable)
 }
 
 fn named(path: &(String, String)) -> Result<(RoomName, RecordingId), Problem> {

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use onair_actors::events::Events;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
 use onair_media::RoomName;
-use onair_recorder::store::Store;
+use onair_recorder::{Spool, Store};
 
 use crate::auth::Policy;
 use crate::ice_servers::IceServer;
@@ -24,6 +24,8 @@ pub struct AppState {
     pub rooms: Addr<RoomManager>,
     /// Where recordings are.
     pub store: Arc<Store>,
+    /// Where recordings wait while they are being made.
+    pub spool: Arc<Spool>,
     /// What happens.
     pub events: Events,
     /// Who may do what.

@@ -35,7 +35,17 @@ pub struct Finish {
 /// The recording is stored, or given up. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RecordingDone;
+pub struct RecordingDone(pub RecordingId);
+
+/// So many more cuts are in the spool, or found no room there. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Spooled {
+    /// The recording.
+    pub recording: RecordingId,
+    /// How many.
+    pub cuts: u64,
+}
 
 /// Asks what a page shows of HLS and recording. *Reliable.*
 #[derive(Debug, Message)]

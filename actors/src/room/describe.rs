@@ -167,9 +167,9 @@ impl Room {
         let relays = self.relays.values().map(|relay| relay.clone().recipient()).collect();
         let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned().map(Addr::recipient);
         let udp = self.shared.workers.iter().map(|worker| worker.udp.clone().recipient()).collect();
-        let uploader = self.shared.uploader.clone().recipient();
+        let uploader = self.shared.archive.uploader.clone().recipient();
         let limits = json!(self.shared.limits.state());
-        let events = json!(self.shared.events.state());
+        let events = json!(self.shared.archive.events.state());
         let webhooks: Vec<_> = self.shared.webhooks.iter().map(|webhook| json!(webhook.state())).collect();
         async move {
             let relays = observe_all(relays).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use onair_media::{PacketBatch, RecordingId};
+use onair_media::PacketBatch;
 
 use crate::core::offer::{Offer, OfferError, Role};
 use crate::core::session::EndReason;
@@ -105,11 +105,6 @@ pub struct PatchSession {
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
 pub struct DeleteSession(pub SessionId, pub Role);
-
-/// Asks whether a recording is still being made; `None` when that cannot be said now. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<bool>")]
-pub struct MakesRecording(pub RecordingId);
 
 /// Finds the packager of the present or the last broadcast. *Reliable.*
 #[derive(Debug, Message)]

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
-use onair_media::MediaKind;
-use onair_recorder::Piece;
+use onair_media::{MediaKind, RecordingId, RoomName};
+use onair_recorder::{Fsync, ObjectName, Piece, SpoolSettings};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
@@ -22,22 +22,33 @@ use super::*;
 const FOR_EVER: usize = usize::MAX;
 
 /// Fails the first puts, then keeps what it is given. Notes what it was asked to put, in order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Flaky {
     inner: InMemory,
     failures_left: AtomicUsize,
+    /// How many puts are answered with success and forgotten.
+    lies_left: AtomicUsize,
+    /// Whether questions fail as well.
+    is_dead: AtomicBool,
+    /// How long a put takes.
+    takes: Duration,
     asked: Mutex<Vec<String>>,
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 impl Flaky {
-    fn new(failures: usize) -> Arc<Self> {
-        Arc::new(Self { inner: InMemory::new(), failures_left: failures.into(), asked: Mutex::default() })
+    fn failing(failures: usize) -> Self {
+        Self { failures_left: failures.into(), ..Self::default() }
     }
 
     fn ask(&self, path: &Path) -> object_store::Result<()> {
         self.asked.lock().unwrap().push(path.filename().unwrap().to_owned());
-        let left = self.failures_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        left.map_or(Ok(()), |_| Err(object_store::Error::Generic { store: "flaky", source: "cable pulled".into() }))
+        if take_one(&self.failures_left) { Err(Self::broken()) } else { Ok(()) }
+    }
+
+    fn broken() -> object_store::Error {
+        object_store::Error::Generic { store: "flaky", source: "cable pulled".into() }
     }
 
     /// Returns how often each object was asked for, in order.
@@ -45,6 +56,10 @@ impl Flaky {
         let asked = self.asked.lock().unwrap();
         asked.chunk_by(|a, b| a == b).map(|same| (same[0].clone(), same.len())).collect()
     }
+}
+
+fn take_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
 impl std::fmt::Display for Flaky {
@@ -57,6 +72,13 @@ impl std::fmt::Display for Flaky {
 impl ObjectStore for Flaky {
     async fn put_opts(&self, path: &Path, bytes: PutPayload, how: PutOptions) -> object_store::Result<PutResult> {
         self.ask(path)?;
+        let at_once = self.at_once.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_at_once.fetch_max(at_once, Ordering::Relaxed);
+        tokio::time::sleep(self.takes).await;
+        self.at_once.fetch_sub(1, Ordering::Relaxed);
+        if take_one(&self.lies_left) {
+            return Ok(PutResult { e_tag: None, version: None, extensions: Default::default() });
+        }
         self.inner.put_opts(path, bytes, how).await
     }
 
@@ -70,6 +92,9 @@ impl ObjectStore for Flaky {
     }
 
     async fn get_opts(&self, path: &Path, how: GetOptions) -> object_store::Result<GetResult> {
+        if self.is_dead.load(Ordering::Relaxed) {
+            return Err(Self::broken());
+        }
         self.inner.get_opts(path, how).await
     }
 
@@ -94,17 +119,17 @@ impl ObjectStore for Flaky {
 }
 
 /// Passes on what the uploader tells.
-struct Listener(UnboundedSender<Stored>);
+struct Listener(UnboundedSender<Done>);
 
 impl Actor for Listener {
     type Context = Context<Self>;
 }
 
-impl Handler<Stored> for Listener {
+impl Handler<Done> for Listener {
     type Result = ();
 
-    fn handle(&mut self, stored: Stored, _: &mut Self::Context) {
-        self.0.send(stored).unwrap();
+    fn handle(&mut self, done: Done, _: &mut Self::Context) {
+        self.0.send(done).unwrap();
     }
 }
 
@@ -112,21 +137,28 @@ impl Handler<Stored> for Listener {
 struct Stage {
     uploader: Addr<Uploader>,
     listener: Addr<Listener>,
-    told: UnboundedReceiver<Stored>,
+    told: UnboundedReceiver<Done>,
     store: Arc<Flaky>,
-    spool: Arc<Spool>,
     directory: PathBuf,
 }
 
 impl Stage {
-    async fn new(test: &str, failures: usize) -> Self {
+    fn new(test: &str, store: Flaky) -> Self {
         let directory = std::env::temp_dir().join(format!("onair-uploader-{test}-{}", std::process::id()));
-        let spool = Arc::new(Spool::open(directory.clone()).await.unwrap());
-        let store = Flaky::new(failures);
+        let settings = SpoolSettings { max_bytes: 1 << 30, min_free_bytes: 0, fsync: Fsync::Never };
+        let spool = Arc::new(Spool::open(directory.clone(), settings).unwrap());
+        let store = Arc::new(store);
         let inner: Arc<dyn ObjectStore> = store.clone();
-        let uploader = Uploader::new(Arc::new(Store::from(inner)), Arc::clone(&spool)).start();
+        let uploader = Uploader::new(Arc::new(Store::from(inner)), spool).start();
         let (sender, told) = unbounded_channel();
-        Self { uploader, listener: Listener(sender).start(), told, store, spool, directory }
+        Self { uploader, listener: Listener(sender).start(), told, store, directory }
+    }
+
+    /// Leaves a segment in the spool.
+    fn spool(&self, name: &str, bytes: &[u8]) {
+        let file = self.directory.join("studio-1/20261122T063000Z-7f3a9c").join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
     }
 
     fn put(&self, name: &str, content: Content) {
@@ -134,9 +166,9 @@ impl Stage {
     }
 
     /// Waits for the next thing that is told: its name, and its size or why it was given up.
-    async fn next(&mut self) -> (String, Result<u64, String>) {
-        let Stored { object, outcome } = self.told.recv().await.unwrap();
-        (object.name.as_str().to_owned(), outcome.map(|stored| stored.bytes))
+    async fn next(&mut self) -> (String, Result<u64, PutFailure>) {
+        let Done { object, outcome } = self.told.recv().await.unwrap();
+        (object.name.as_str().to_owned(), outcome.map(|outcome| outcome.bytes()))
     }
 }
 
@@ -162,53 +194,64 @@ fn bytes() -> Content {
 
 /// An MP4 of ten bytes, four of which come from the first segment.
 fn mp4() -> Content {
-    let piece = Piece { kind: MediaKind::Video, object: "video/000001.m4s".into(), range: 2..6 };
-    Content::Assembled(Mp4Layout { header: Bytes::from("header"), pieces: vec![piece], total_bytes: 10 })
-}
-
-fn times(name: &str, times: usize) -> (String, usize) {
-    (name.to_owned(), times)
+    let piece = Piece { kind: MediaKind::Video, msn: 1, range: 2..6 };
+    Content::Whole(vec![Source::Zeros(6), Source::Piece(piece)], 10)
 }
 
 #[test]
-fn what_fails_is_tried_again_and_nothing_overtakes_it() {
+fn what_fails_is_tried_again() {
     run(async {
-        let mut stage = Stage::new("again", 5).await;
-        stage.spool.write(&path("video/000001.m4s"), b"0123456789").await.unwrap();
+        let mut stage = Stage::new("again", Flaky::failing(5));
+        stage.spool("video/000001.m4s", b"0123456789");
         let began = Instant::now();
-        stage.put("video/000001.m4s", Content::Spooled);
-        stage.put("index.m3u8", bytes());
-        stage.put("recording.mp4", mp4());
-        stage.put("recording.json", bytes());
+        stage.put("video/000001.m4s", Content::Spooled(10));
         assert_eq!(stage.next().await, ("video/000001.m4s".into(), Ok(10)));
         // 0.5 + 1 + 2 + 4 + 8 s, each from half to one and a half of it.
         let waited = began.elapsed().as_secs_f64();
         assert!((7.75..23.25).contains(&waited), "{waited} s");
-        for (name, size) in [("index.m3u8", 2), ("recording.mp4", 10), ("recording.json", 2)] {
-            assert_eq!(stage.next().await, (name.into(), Ok(size)));
-        }
-        let once = ["index.m3u8", "recording.mp4", "recording.json"].map(|name| times(name, 1));
-        assert_eq!(stage.store.asked(), [&[times("000001.m4s", 6)], once.as_slice()].concat());
-
+        assert_eq!(stage.store.asked(), [("000001.m4s".to_owned(), 6)]);
         let state = stage.uploader.send(Observe).await.unwrap();
-        assert_eq!([&state["stored"], &state["failed_attempts"], &state["refused"]], [4, 5, 0]);
-        assert!(stage.told.try_recv().is_err(), "each is told once");
+        assert_eq!([&state["stored"], &state["failed_attempts"], &state["waiting"]], [1, 5, 0]);
+        assert!(stage.told.try_recv().is_err(), "it is told once");
+    });
+}
+
+#[test]
+fn a_store_that_forgets_what_it_took_is_not_believed() {
+    run(async {
+        let mut stage = Stage::new("lies", Flaky { lies_left: 2.into(), ..Flaky::default() });
+        stage.put("recording.json", bytes());
+        assert_eq!(stage.next().await, ("recording.json".into(), Ok(2)));
+        assert_eq!(stage.store.asked(), [("recording.json".to_owned(), 3)]);
     });
 }
 
 /// Regression: an MP4 that a store would not take kept its recording from ever being sealed.
 #[test]
-fn only_the_mp4_is_given_up() {
+fn an_mp4_that_the_store_refuses_is_given_up() {
     run(async {
-        let mut stage = Stage::new("only", 20 + 30).await;
-        stage.spool.write(&path("video/000001.m4s"), b"0123456789").await.unwrap();
+        let mut stage = Stage::new("only", Flaky::failing(FOR_EVER));
+        stage.spool("video/000001.m4s", b"0123456789");
         stage.put("recording.mp4", mp4());
-        stage.put("recording.json", bytes());
         let why =
             "failed 20 times: put studio-1/20261122T063000Z-7f3a9c/recording.mp4: Generic flaky error: cable pulled";
-        assert_eq!(stage.next().await, ("recording.mp4".into(), Err(why.into())));
-        assert_eq!(stage.next().await, ("recording.json".into(), Ok(2)));
-        assert_eq!(stage.store.asked(), [times("recording.mp4", 20), times("recording.json", 31)]);
+        assert_eq!(stage.next().await, ("recording.mp4".into(), Err(PutFailure::Refused(why.into()))));
+    });
+}
+
+#[test]
+fn nothing_is_given_up_while_the_store_is_dead() {
+    run(async {
+        let mut stage = Stage::new("dead", Flaky { is_dead: true.into(), ..Flaky::failing(30) });
+        stage.spool("video/000001.m4s", b"0123456789");
+        stage.put("recording.mp4", mp4());
+        // It takes puts again, but the questions after them fail.
+        let store = Arc::clone(&stage.store);
+        while store.failures_left.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        store.is_dead.store(false, Ordering::Relaxed);
+        assert_eq!(stage.next().await, ("recording.mp4".into(), Ok(10)));
     });
 }
 
@@ -216,37 +259,46 @@ fn only_the_mp4_is_given_up() {
 #[test]
 fn an_mp4_whose_segment_is_gone_is_given_up_at_once() {
     run(async {
-        let mut stage = Stage::new("gone", 0).await;
+        let mut stage = Stage::new("gone", Flaky::default());
         let began = Instant::now();
         stage.put("recording.mp4", mp4());
-        stage.put("recording.json", bytes());
         let (name, outcome) = stage.next().await;
         let why = outcome.unwrap_err();
-        assert!(name == "recording.mp4" && why.contains("video/000001.m4s: No such file"), "{why}");
-        assert_eq!(stage.next().await, ("recording.json".into(), Ok(2)));
-        assert_eq!(stage.store.asked(), [times("recording.json", 1)]);
+        assert!(name == "recording.mp4" && matches!(why, PutFailure::Lost(_)), "{why}");
+        assert_eq!(stage.store.asked(), []);
         assert!(began.elapsed() < FIRST_BACKOFF / 2);
     });
 }
 
-/// Regression: a recording whose queue was full could not be sealed, for its manifest was refused too.
 #[test]
-fn a_full_queue_refuses_segments_alone() {
+fn a_segment_that_the_spool_let_go_is_read_from_the_store() {
     run(async {
-        let mut stage = Stage::new("full", FOR_EVER).await;
-        // The first is under way, the others wait.
-        stage.put("index.m3u8", bytes());
-        for _ in 0..MAX_WAITING {
-            stage.put("video/000001.m4s", Content::Spooled);
+        let mut stage = Stage::new("let-go", Flaky::default());
+        stage.spool("video/000001.m4s", b"0123456789");
+        stage.put("video/000001.m4s", Content::Spooled(10));
+        stage.next().await.1.unwrap();
+        std::fs::remove_file(stage.directory.join("studio-1/20261122T063000Z-7f3a9c/video/000001.m4s")).unwrap();
+        stage.put("recording.mp4", mp4());
+        assert_eq!(stage.next().await, ("recording.mp4".into(), Ok(10)));
+        let stored =
+            stage.store.inner.get(&Path::from("studio-1/20261122T063000Z-7f3a9c/recording.mp4")).await.unwrap();
+        assert_eq!(stored.bytes().await.unwrap(), Bytes::from_static(b"\0\0\0\0\0\x002345"));
+    });
+}
+
+#[test]
+fn only_so_many_bytes_are_on_their_way() {
+    run(async {
+        let mut stage = Stage::new("bytes", Flaky { takes: Duration::from_secs(1), ..Flaky::default() });
+        for number in 1..=20 {
+            let name = format!("video/{number:06}.m4s");
+            stage.spool(&name, b"0123456789");
+            // Said to be large: what counts is what was said.
+            stage.put(&name, Content::Spooled(BYTES_AT_ONCE / 4));
         }
-        stage.put("video/000002.m4s", Content::Spooled);
-        for (name, content) in [("index.m3u8", bytes()), ("recording.mp4", mp4()), ("recording.json", bytes())] {
-            stage.put(name, content);
+        for _ in 0..20 {
+            stage.next().await.1.unwrap();
         }
-        let state = stage.uploader.send(Observe).await.unwrap();
-        assert_eq!([&state["waiting"], &state["refused"]], [MAX_WAITING + 3, 1]);
-        let refused = Err("too many objects wait for the store".into());
-        assert_eq!(stage.next().await, ("video/000002.m4s".into(), refused));
-        assert!(stage.told.try_recv().is_err());
+        assert_eq!(stage.store.most_at_once.load(Ordering::Relaxed), 4);
     });
 }

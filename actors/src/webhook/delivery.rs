@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
-use super::journal::Journal;
+use super::backlog::Backlog;
 use super::post::Answer;
 use super::{GIVE_UP_AFTER, Gauge, WebhookState};
 use crate::core::backoff::Backoff;
@@ -39,7 +39,7 @@ pub(super) type Poster = Arc<dyn Fn(EventId, EventKind, Vec<u8>) -> BoxFuture<'s
 pub(super) struct Delivery {
     name: String,
     send: Poster,
-    journal: Journal,
+    backlog: Backlog,
     outbox: Outbox,
     events: Events,
     interest: Interest,
@@ -63,7 +63,7 @@ impl Delivery {
     pub(super) async fn new(
         name: String,
         send: Poster,
-        journal: Journal,
+        backlog: Backlog,
         left: Vec<(EventId, EventKind)>,
         events: Events,
         interest: Interest,
@@ -75,7 +75,7 @@ impl Delivery {
         let mut delivery = Self {
             name,
             send,
-            journal,
+            backlog,
             outbox: Outbox::new(MAX_WAITING),
             events,
             interest,
@@ -129,11 +129,11 @@ impl Delivery {
     /// Begins to send the first letter, if it is time.
     fn next_attempt(&self) -> Option<BoxFuture<'static, Answer>> {
         let Letter { id, kind, unsaved, .. } = self.outbox.first().filter(|_| self.next_try <= Instant::now())?.clone();
-        let (send, journal) = (Arc::clone(&self.send), self.journal.clone());
+        let (send, backlog) = (Arc::clone(&self.send), self.backlog.clone());
         let body = async move {
             match unsaved {
                 Some(event) => Ok(event.json().as_bytes().to_vec()),
-                None => journal.read(id, kind).await,
+                None => backlog.read(id, kind).await,
             }
         };
         let attempt = async move {
@@ -203,7 +203,7 @@ impl Delivery {
         if letter.unsaved.is_some() {
             return;
         }
-        if let Err(error) = self.journal.remove(letter.id, letter.kind).await {
+        if let Err(error) = self.backlog.remove(letter.id, letter.kind).await {
             warn!(webhook = self.name, event = %letter.id, %error, "a delivered event could not be removed");
         }
     }
@@ -245,7 +245,7 @@ impl Delivery {
         if events.is_empty() {
             return;
         }
-        let saved = self.journal.write(events.clone()).await;
+        let saved = self.backlog.write(events.clone()).await;
         if let Err(error) = &saved
             && let Some(withheld) = self.unsaved.pass(Instant::now().into_std())
         {

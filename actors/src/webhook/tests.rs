@@ -40,10 +40,10 @@ async fn serve(receiver: &Receiver, directory: &Path, events: &Events) -> (Gauge
         script.bodies.push(body);
         std::future::ready(script.answers.pop_front().unwrap_or(Answer::Taken)).boxed()
     };
-    let (journal, left) = Journal::open(directory.to_owned()).await.unwrap();
+    let (backlog, left) = Backlog::open(directory.to_owned()).await.unwrap();
     let interest = Interest { rooms: onair_media::RoomGlob::any(), types: None };
     let name = "http://receiver/***".into();
-    let delivery = Delivery::new(name, Arc::new(poster), journal, left, events.clone(), interest).await.unwrap();
+    let delivery = Delivery::new(name, Arc::new(poster), backlog, left, events.clone(), interest).await.unwrap();
     (delivery.gauge().clone(), tokio::spawn(delivery.run()))
 }
 
@@ -164,10 +164,10 @@ async fn a_burst_that_no_queue_holds_is_delivered_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_never_answers_delays_nobody_else() {
     let (events, dir) = (Events::new(), TempDir::new().unwrap());
-    let (journal, left) = Journal::open(dir.path().join("silent")).await.unwrap();
+    let (backlog, left) = Backlog::open(dir.path().join("silent")).await.unwrap();
     let silent = Arc::new(|_, _, _| std::future::pending().boxed());
     let interest = Interest::everything();
-    let silent = Delivery::new("silent".into(), silent, journal, left, events.clone(), interest).await.unwrap();
+    let silent = Delivery::new("silent".into(), silent, backlog, left, events.clone(), interest).await.unwrap();
     let silent_gauge = silent.gauge().clone();
     tokio::spawn(silent.run());
     let (gauge, _task) = serve(&receiver([]), &dir.path().join("quick"), &events).await;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Placed;
+use super::arrival::Delay;
+use super::reports::{Reports, Tie};
+use super::{Alignment, Placed};
 use crate::codec::Codec;
 use crate::packet::{RtpPacket, SenderReport};
 
@@ -25,8 +27,14 @@ const LEAD_MAX_S: i64 = 20;
 /// After a jump, media that lies further behind its arrival than this catches up.
 const LAG_MAX_S: i64 = 1;
 
-/// One tick of alignment in this many ticks of media: 0.5 %, below what one hears or sees.
+/// One tick of alignment by reports in this many ticks of media: 0.5 %, below what one hears or sees.
 const SLEW_DIVISOR: i64 = 200;
+
+/// The same by arrival: 500 ppm, more than twice what quartz drifts, and too slow for a network's moods to show.
+const SLEW_BY_ARRIVAL_DIVISOR: i64 = 2_000;
+
+/// A track that arrival finds off by less stays as it is, so that sample durations are even where nothing drifts.
+const SLEW_BY_ARRIVAL_FROM_MS: i64 = 5;
 
 /// A wider error between audio and video is seen, so it is not slewed: 20 s for these 100 ms.
 const STEP_MS: i64 = 100;
@@ -46,13 +54,15 @@ const DRIFT_DIVISOR: i64 = 100;
 
 const NS_PER_S: i128 = 1_000_000_000;
 
-/// Says what ties the tracks together.
+/// Says how `offset` gets to its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Alignment {
-    /// Sender reports of both.
-    Reports,
-    /// The arrival of their packets.
+enum Pace {
+    /// Slowly: the target follows arrival.
     Arrival,
+    /// Sender reports set the target.
+    Reports,
+    /// They did, and the way was too wide to be slewed.
+    Step,
 }
 
 /// Follows one track. All times are in ticks of `rate_hz` unless their name says otherwise.
@@ -70,19 +80,20 @@ pub(super) struct TrackClock {
     drift: i64,
     /// Presentation time minus unwrapped RTP timestamp.
     offset: i64,
-    /// What `offset` has to become, by the sender reports.
+    /// What `offset` has to become.
     target: Option<i64>,
-    /// Whether the way to `target` was too wide to be slewed.
-    stepping: bool,
+    pace: Pace,
+    /// How late the present run of timestamps comes.
+    delay: Delay,
+    /// How far the track is presented behind its fastest packets: 0 unless reports said otherwise.
+    behind_arrival: i64,
     /// Since when timestamps lie too far behind arrival.
     lagging_since: Option<Instant>,
     /// Media time since the last tick of alignment.
     slew_credit: i64,
     /// The highest presentation time that was given out.
     highest: Option<i64>,
-    report: Option<SenderReport>,
-    /// A report from before the last jump, which the packets may still carry.
-    stale_report: Option<SenderReport>,
+    reports: Reports,
 }
 
 impl TrackClock {
@@ -100,53 +111,75 @@ impl TrackClock {
             drift: 0,
             offset,
             target: None,
-            stepping: false,
+            pace: Pace::Arrival,
+            delay: Delay::default(),
+            behind_arrival: 0,
             lagging_since: None,
             slew_credit: 0,
             highest: None,
-            report: None,
-            stale_report: None,
+            reports: Reports::new(rate_hz),
         }
     }
 
-    /// Notes the sender's latest report.
-    pub(super) fn note_report(&mut self, report: SenderReport) {
-        if self.stale_report != Some(report) {
-            self.report = Some(report);
-        }
+    /// Notes the sender's latest report with a packet that arrived at `at`.
+    pub(super) fn note_report(&mut self, report: SenderReport, at: Instant) {
+        self.reports.note(report, at);
     }
 
     /// Returns the latest report that belongs to the present run of timestamps.
-    pub(super) const fn report(&self) -> Option<&SenderReport> {
-        self.report.as_ref()
+    pub(super) fn report(&self, now: Instant) -> Option<Tie> {
+        self.reports.tie(now)
+    }
+
+    /// Tells whether the last frame was placed by sender reports.
+    pub(super) fn is_led_by_reports(&self) -> bool {
+        self.pace != Pace::Arrival
+    }
+
+    /// Measures how fast the sender's clock runs against ours, in parts per million.
+    pub(super) fn drift_ppm(&self) -> Option<i64> {
+        self.delay.drift_ppm(self.rate_hz)
     }
 
     /// Returns the presentation time of a report in nanoseconds since the origin.
-    pub(super) fn presentation_ns(&self, report: &SenderReport) -> i128 {
+    pub(super) fn presentation_ns(&self, report: Tie) -> i128 {
         i128::from(self.unwrapped(report.rtp_timestamp) + self.offset) * NS_PER_S / i128::from(self.rate_hz)
     }
 
     /// Returns the offset with which a report is presented at `presentation_ns`; `None` when that is out of all range.
-    pub(super) fn offset_presenting(&self, report: &SenderReport, presentation_ns: i128) -> Option<i64> {
+    pub(super) fn offset_presenting(&self, report: Tie, presentation_ns: i128) -> Option<i64> {
         let presentation = presentation_ns.checked_mul(i128::from(self.rate_hz))? / NS_PER_S;
         i64::try_from(presentation - i128::from(self.unwrapped(report.rtp_timestamp))).ok()
     }
 
-    /// Sets the offset to strive for: reached at once before the first frame, later slewed or stepped to.
+    /// Sets the offset to strive for by reports: reached at once before the first frame, later slewed or stepped to.
+    /// What cannot be believed is left to arrival.
     pub(super) fn align(&mut self, target: i64) {
         let presented = target.saturating_add(self.timestamp);
         let lead = presented.saturating_sub(ticks_between(self.origin, self.arrived_at, self.rate_hz));
         let by = target.saturating_sub(self.offset).unsigned_abs();
-        let believable =
-            by <= self.ticks_of(ALIGN_MAX_S * 1000) && lead.unsigned_abs() <= self.ticks_of(LEAD_MAX_S * 1000);
-        self.target = believable.then_some(target);
-        if !believable {
-            self.stepping = false;
-        } else if self.highest.is_none() {
+        if by > self.ticks_of(ALIGN_MAX_S * 1000) || lead.unsigned_abs() > self.ticks_of(LEAD_MAX_S * 1000) {
+            return self.align_by_arrival();
+        }
+        self.target = Some(target);
+        if self.highest.is_none() {
             // Not before the origin; what is left of the correction comes later.
             self.offset = target.max(-self.timestamp);
-        } else {
-            self.stepping |= by > self.ticks_of(STEP_MS);
+        }
+        let is_wide = self.highest.is_some() && by > self.ticks_of(STEP_MS);
+        self.pace = if is_wide || self.pace == Pace::Step { Pace::Step } else { Pace::Reports };
+    }
+
+    /// Sets the offset to strive for by the arrival of the fastest packets.
+    pub(super) fn align_by_arrival(&mut self) {
+        if self.is_led_by_reports() {
+            (self.target, self.pace) = (None, Pace::Arrival);
+        }
+        let Some(least) = self.delay.least() else { return };
+        let target = least.saturating_sub(self.behind_arrival);
+        let by = target.saturating_sub(self.offset).unsigned_abs();
+        if self.target.is_some() || by > self.ticks_of(SLEW_BY_ARRIVAL_FROM_MS) {
+            self.target = Some(target);
         }
     }
 
@@ -172,6 +205,7 @@ impl TrackClock {
             self.follow_drift(timestamp, received_at, elapsed);
         }
         (self.timestamp, self.arrived_at) = (timestamp, received_at);
+        self.note_delay(timestamp, received_at);
 
         let mut pts_ticks = timestamp.saturating_add(self.offset).max(0);
         if let Some(highest) = self.highest
@@ -187,17 +221,19 @@ impl TrackClock {
 
     /// Makes the whole way to a target that lies far ahead, before a frame that is shown behind all others.
     fn step_forward(&mut self, timestamp: i64) {
-        let Some(target) = self.target.filter(|&target| self.stepping && target > self.offset) else { return };
+        let Some(target) = self.target.filter(|&target| self.pace == Pace::Step && target > self.offset) else {
+            return;
+        };
         if self.highest.is_none_or(|highest| timestamp.saturating_add(self.offset) > highest) {
             self.offset = target;
-            self.stepping = false;
+            self.pace = Pace::Reports;
         }
     }
 
     /// Measures how far timestamps lie behind arrival, when they have done so for long and no report explains it.
     fn steady_lag(&mut self, timestamp: i64, received_at: Instant, alignment: Alignment) -> Option<i64> {
         let lag = self.drift - self.ahead(timestamp, received_at);
-        if alignment == Alignment::Reports || lag <= STOOD_STILL_MS * self.rate_hz / 1000 {
+        if alignment == Alignment::SenderReports || lag <= STOOD_STILL_MS * self.rate_hz / 1000 {
             self.lagging_since = None;
             return None;
         }
@@ -249,10 +285,10 @@ impl TrackClock {
         self.offset = pts_ticks - timestamp;
         self.anchor = (timestamp, received_at);
         self.drift = 0;
-        self.target = None;
-        self.stepping = false;
+        (self.target, self.pace) = (None, Pace::Arrival);
+        self.delay = Delay::default();
         self.lagging_since = None;
-        self.stale_report = self.report.take().or(self.stale_report);
+        self.reports.forget();
     }
 
     fn follow_drift(&mut self, timestamp: i64, received_at: Instant, elapsed: i64) {
@@ -260,16 +296,39 @@ impl TrackClock {
         self.drift += (self.ahead(timestamp, received_at) - self.drift).clamp(-step, step);
     }
 
+    /// Notes how late a frame came, and what a track that is aligned by reports is to keep to should they end.
+    fn note_delay(&mut self, timestamp: i64, received_at: Instant) {
+        let arrival = ticks_between(self.origin, received_at, self.rate_hz);
+        self.delay.note(arrival.saturating_sub(timestamp), received_at);
+        if self.pace == Pace::Reports
+            && self.target == Some(self.offset)
+            && let Some(least) = self.delay.least()
+        {
+            self.behind_arrival = least.saturating_sub(self.offset);
+        }
+    }
+
     /// Moves the offset of the frames behind this one towards the target.
     fn slew(&mut self, pts_ticks: i64) {
         let Some(target) = self.target else { return };
-        let divisor = if self.stepping && target < self.offset { STEP_BACK_DIVISOR } else { SLEW_DIVISOR };
+        let divisor = match self.pace {
+            Pace::Step if target < self.offset => STEP_BACK_DIVISOR,
+            Pace::Step | Pace::Reports => SLEW_DIVISOR,
+            Pace::Arrival => SLEW_BY_ARRIVAL_DIVISOR,
+        };
         let advance = self.highest.map_or(0, |highest| (pts_ticks - highest).max(0));
-        let credit = self.slew_credit + advance;
+        // What a slower pace left over is no credit for a faster one.
+        let credit = self.slew_credit.min(divisor - 1) + advance;
         let step = credit / divisor;
         self.slew_credit = credit % divisor;
         self.offset += target.saturating_sub(self.offset).clamp(-step, step);
-        self.stepping &= self.offset != target;
+        if self.offset == target {
+            match self.pace {
+                Pace::Step => self.pace = Pace::Reports,
+                Pace::Reports => {}
+                Pace::Arrival => self.target = None,
+            }
+        }
     }
 
     const fn ticks_of(&self, ms: i64) -> u64 {

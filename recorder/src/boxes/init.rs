@@ -102,12 +102,12 @@ pub(crate) fn handler(kind: MediaKind) -> Hdlr {
 }
 
 /// Builds `dinf` that says "in this file" (ISO/IEC 14496-12 §8.7.1).
-fn data_information() -> Dinf {
+pub(crate) fn data_information() -> Dinf {
     Dinf { dref: Dref { entries: vec![Url::default().into()] } }
 }
 
 /// Builds `minf` around sample tables (ISO/IEC 14496-12 §8.4.4).
-pub(crate) fn media_information(kind: MediaKind, stbl: Stbl) -> Minf {
+fn media_information(kind: MediaKind, stbl: Stbl) -> Minf {
     let video = kind == MediaKind::Video;
     Minf {
         vmhd: video.then(Vmhd::default),

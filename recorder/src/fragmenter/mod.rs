@@ -16,6 +16,8 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod track;
+#[cfg(test)]
+mod two_hours;
 
 use std::collections::VecDeque;
 use std::time::Duration;

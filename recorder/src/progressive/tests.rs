@@ -9,7 +9,7 @@ use mp4_atom::{Decode, Ftyp, Header, Moov, StszSamples, Trak};
 use onair_media::MediaKind::{Audio, Video};
 use onair_media::{CodecConfig, MediaKind};
 
-use super::{Mp4Layout, Progressive};
+use super::{Mp4Layout, layout};
 use crate::cut::{Cut, Segment};
 use crate::testing::{broadcast, frame, h264, opus, pull};
 use crate::{Fragmenter, FragmenterSettings};
@@ -22,24 +22,24 @@ type FileSample = (i64, Bytes);
 
 /// Collects everything the fragmenter cut into a layout and the finished file.
 fn record(fragmenter: &mut Fragmenter) -> (Mp4Layout, Bytes) {
-    let mut progressive = Progressive::new();
-    let mut objects: BTreeMap<String, Arc<Segment>> = BTreeMap::new();
+    let mut segments: Vec<(Arc<Segment>, Arc<CodecConfig>)> = Vec::new();
     let mut configs: BTreeMap<(MediaKind, u32), Arc<CodecConfig>> = BTreeMap::new();
     for cut in pull(fragmenter).all {
         match cut {
             Cut::Init(init) => drop(configs.insert((init.kind, init.index), init.config)),
             Cut::Segment(segment) => {
-                progressive.push_segment(&segment, &configs[&(segment.kind, segment.init)]);
-                objects.insert(format!("{}/{}", segment.kind.as_str(), segment.object_name()), segment);
+                let config = Arc::clone(&configs[&(segment.kind, segment.init)]);
+                segments.push((segment, config));
             }
             _ => {}
         }
     }
-    let layout = progressive.layout().unwrap();
+    let layout = layout(segments.iter().map(|(segment, config)| (segment.as_ref(), config))).unwrap();
     let mut file = layout.header.to_vec();
     for piece in &layout.pieces {
-        let range = piece.range.start as usize..piece.range.end as usize;
-        file.extend_from_slice(&objects[&piece.object].bytes[range]);
+        let named = |segment: &&Arc<Segment>| segment.kind == piece.kind && segment.msn == piece.msn;
+        let segment = segments.iter().map(|(segment, _)| segment).find(named).unwrap();
+        file.extend_from_slice(&segment.bytes[piece.range.start as usize..piece.range.end as usize]);
     }
     assert_eq!(file.len() as u64, layout.total_bytes);
     (layout, file.into())
@@ -102,7 +102,7 @@ fn every_sample_is_found_where_the_tables_say() {
     assert!(moov.trak[1].mdia.minf.stbl.stss.is_none());
     // Interleaved: never more than one part of a track before the other's turn.
     assert_eq!(layout.pieces[..4].iter().map(|piece| piece.kind).collect::<Vec<_>>(), [Video, Audio, Video, Audio]);
-    assert_eq!(layout.pieces[0].object, "video/000001.m4s");
+    assert_eq!((layout.pieces[0].kind, layout.pieces[0].msn), (Video, 1));
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn pictures_of_two_publishers_never_come_closer_than_half_a_picture() {
     let (_, file) = record(&mut fragmenter);
     let samples = samples(&movie(&file).trak[0], &file);
     assert!(samples.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1_500));
-    // 1,050 ticks late, until the next segment begins at its time again.
-    assert_eq!((samples[30].0, samples[149].0), (taken_over + 1_050, taken_over + 119 * 3_000 + 1_050));
-    assert_eq!(samples[150].0, taken_over + 120 * 3_000);
+    // 1,050 ticks late, until the next part begins at its time again.
+    assert_eq!((samples[30].0, samples[44].0), (taken_over + 1_050, taken_over + 14 * 3_000 + 1_050));
+    assert_eq!(samples[45].0, taken_over + 15 * 3_000);
 }
 
 #[test]
@@ -195,14 +195,15 @@ fn a_file_beyond_four_gibibytes_has_wide_offsets() {
     fragmenter.push(Audio, onair_media::Frame { data: big, ..frame(&opus(), 0, true) });
     fragmenter.finish();
     let template = pull(&mut fragmenter).segments.remove(0);
-    let mut progressive = Progressive::new();
+    let mut segments = Vec::new();
     for msn in 1..=1100 {
         let start_ticks = (msn as i64 - 1) * 960;
         let part = crate::Part { msn, start_ticks, ..template.parts[0].as_ref().clone() };
         let segment = Segment { msn, start_ticks, parts: vec![Arc::new(part)], ..template.as_ref().clone() };
-        progressive.push_segment(&segment, &opus());
+        segments.push(segment);
     }
-    let layout = progressive.layout().unwrap();
+    let config = opus();
+    let layout = layout(segments.iter().map(|segment| (segment, &config))).unwrap();
     assert_eq!(layout.total_bytes, layout.header.len() as u64 + (1100 << 22));
     let mut rest = layout.header.as_ref();
     Ftyp::decode(&mut rest).unwrap();

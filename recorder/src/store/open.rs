@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{AttributeValue, BackoffConfig, ClientOptions, RetryConfig};
 use url::Url;
 
-use super::{Store, StoreError};
+use super::memory::InMemoryUploads;
+use super::patience::Patience;
+use super::staged::Staging;
+use super::{Store, StoreError, Taken};
 
 /// How long a connection may take to come about, and a request from its first byte to its answer's last, unless the
 /// options say otherwise. Two parts of 8 MiB at once are through in 5 min at 450 kbit/s; in the library's 30 s they
@@ -32,15 +35,24 @@ fn retries() -> RetryConfig {
     }
 }
 
+/// Our own option: the library takes a storage class with each object only.
+const STORAGE_CLASS: &str = "storage_class";
+
 /// Returns what the builder of a cloud store is told; a later entry overrides an earlier one.
+///
+/// That S3 checks a SHA-256 of what arrives needs no setting: the library signs each request with the digest of its
+/// body (`x-amz-content-sha256`), and whoever checks the signature checks the body. `checksum_algorithm` would send the
+/// digest once more in a header that not every server with S3's interface knows, so it is left to the operator;
+/// `unsigned_payload` gives both up.
 fn settings(options: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
-    CLIENT_DEFAULTS.into_iter().chain(options.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    let options = options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    CLIENT_DEFAULTS.into_iter().chain(options.filter(|(key, _)| !key.eq_ignore_ascii_case(STORAGE_CLASS)))
 }
 
 /// Builds one of the cloud stores: environment first, then the URL, then our timeouts, then the options.
 macro_rules! cloud {
-    ($builder:ty, $url:expr, $options:expr) => {{
-        let builder = <$builder>::from_env().with_url($url.as_str()).with_retry(retries());
+    ($builder:expr, $url:expr, $options:expr) => {{
+        let builder = $builder.with_url($url.as_str()).with_retry(retries()).with_http_connector(Patience);
         let builder = settings($options).try_fold(builder, |builder, (key, value)| {
             let key = FromStr::from_str(&key.to_ascii_lowercase())
                 .map_err(|_| StoreError::Option { key: key.into(), scheme: $url.scheme().into() })?;
@@ -54,22 +66,32 @@ impl Store {
     /// Opens the store that a URL names: `file:///…`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`.
     ///
     /// `options` are object_store's own keys and override the `AWS_*`, `GOOGLE_*` and `AZURE_*` variables of the
-    /// environment. A directory is created when it is missing. Nothing is sent yet to a store in the network.
+    /// environment; `storage_class` is what S3, GCS or Azure (its access tier) shall keep media as. A directory is created when it is missing. Nothing is sent yet to a store in the network.
     ///
     /// # Errors
     /// [`StoreError::Scheme`], [`StoreError::Option`] or [`StoreError::Open`], with the URL but without its password.
     pub fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Self, StoreError> {
         let open = |source| StoreError::Open { url: redacted(url), source };
-        let prefix = || Path::from_url_path(url.path()).map_err(|err| open(err.into()));
-        let inner: Arc<dyn ObjectStore> = match url.scheme() {
+        let storage_class = storage_class(options).map_err(open)?;
+        let store = match url.scheme() {
+            scheme @ ("file" | "memory") if storage_class.is_some() => {
+                return Err(StoreError::Option { key: STORAGE_CLASS.into(), scheme: scheme.into() });
+            }
             "file" => return Self::open_directory(url),
-            "memory" => Arc::new(InMemory::new()),
-            "s3" | "s3a" => cloud!(AmazonS3Builder, url, options),
-            "gs" => cloud!(GoogleCloudStorageBuilder, url, options),
-            "az" | "azure" | "abfs" | "abfss" => cloud!(MicrosoftAzureBuilder, url, options),
+            "memory" => {
+                let memory = InMemory::new();
+                let parts = Arc::new(InMemoryUploads::new(memory.clone()));
+                Self { parts: Some(parts), ..Self::from_root(Arc::new(memory)) }
+            }
+            "s3" | "s3a" => Self::with_parts(cloud!(AmazonS3Builder::from_env(), url, options)),
+            "gs" => Self::with_parts(cloud!(GoogleCloudStorageBuilder::from_env(), url, options)),
+            "az" | "azure" | "abfs" | "abfss" => {
+                Self { attributes: Taken::WithPut, ..Self::with_parts(cloud!(azure(), url, options)) }
+            }
             scheme => return Err(StoreError::Scheme { scheme: scheme.into() }),
         };
-        Ok(Self { inner, prefix: prefix()?, keeps_attributes: true })
+        let prefix = Path::from_url_path(url.path()).map_err(|err| open(err.into()))?;
+        Ok(Self { prefix, storage_class, ..store })
     }
 
     /// Opens a directory as a store. What it says is stored survives a power failure, as in a bucket.
@@ -78,12 +100,44 @@ impl Store {
             url: redacted(url),
             source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a local path"),
         })?;
-        std::fs::create_dir_all(&directory).map_err(|source| StoreError::Directory { url: redacted(url), source })?;
-        let store = LocalFileSystem::new_with_prefix(&directory)
-            .map_err(|source| StoreError::Open { url: redacted(url), source })?;
-        let inner = Arc::new(store.with_automatic_cleanup(true).with_fsync(true));
-        Ok(Self { inner, prefix: Path::default(), keeps_attributes: false })
+        let unusable = |source| StoreError::Directory { url: redacted(url), source };
+        std::fs::create_dir_all(&directory).map_err(unusable)?;
+        // The library's paths begin with it as well.
+        let root = directory.canonicalize().map_err(unusable)?;
+        let files = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|source| StoreError::Open { url: redacted(url), source })?
+            .with_automatic_cleanup(true)
+            .with_fsync(true);
+        let parts = Arc::new(Staging::new(files.clone(), root));
+        Ok(Self { attributes: Taken::Never, parts: Some(parts), ..Self::from_root(Arc::new(files)) })
     }
+}
+
+/// Returns the storage class that the options want, which goes into a header as it is.
+fn storage_class(options: &BTreeMap<String, String>) -> object_store::Result<Option<AttributeValue>> {
+    let Some((_, class)) = options.iter().find(|(key, _)| key.eq_ignore_ascii_case(STORAGE_CLASS)) else {
+        return Ok(None);
+    };
+    if class.is_empty() || !class.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let source = format!("storage_class {class:?} is not one word").into();
+        return Err(object_store::Error::Generic { store: STORAGE_CLASS, source });
+    }
+    Ok(Some(class.clone().into()))
+}
+
+/// Begins an Azure store. Its parts take no content type, so the library says it by the suffix when they are put
+/// together: of all that is written in parts only the MP4 has one of these.
+fn azure() -> MicrosoftAzureBuilder {
+    let by_suffix = ClientOptions::new().with_content_type_for_suffix("mp4", "video/mp4");
+    let builder = MicrosoftAzureBuilder::from_env().with_client_options(by_suffix);
+    // That replaced what the environment says of the client.
+    std::env::vars_os().fold(builder, |builder, (name, value)| {
+        let key = name.to_str().filter(|name| name.starts_with("AZURE_")).map(str::to_ascii_lowercase);
+        match (key.and_then(|key| key.parse().ok()), value.to_str()) {
+            (Some(key @ AzureConfigKey::Client(_)), Some(value)) => builder.with_config(key, value),
+            _ => builder,
+        }
+    })
 }
 
 /// Returns the URL without a password, for messages.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use onair_recorder::Fsync;
 use toml_edit::{Array, Item, Value};
 use tracing_subscriber::EnvFilter;
 
@@ -10,13 +11,19 @@ use super::{Key, Kind, Shown};
 use crate::config::entries::{IceServer, TokenGrant, glob};
 use crate::config::network::{CorsOrigins, advertised, listen_address, show_advertised};
 use crate::config::report::Fault;
+use crate::config::size::show_size;
 use crate::config::storage::{path, secret, show_option, storage_url};
-use crate::config::value::{boolean, choice, integer, text};
+use crate::config::value::{boolean, choice, integer, size, text};
 use crate::config::webhooks::Webhook;
 use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
 
+/// Room for a few segments of a few recordings, below which nothing would be recorded for long.
+const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
+
+const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
+
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 27] = [
+pub(in crate::config) static KEYS: [Key; 30] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -130,6 +137,33 @@ pub(in crate::config) static KEYS: [Key; 27] = [
         doc: "Directory in which media waits for its upload.",
         set: |config, input| store(&mut config.storage.spool, path(input.item, input.dir)),
         show: |config| one(shown_path(&config.storage.spool)),
+    },
+    Key {
+        path: "storage.spool_max_bytes",
+        kind: Kind::Text,
+        doc: "The most that may wait there, as in `500MB` or `10GiB`; at least 64MiB.",
+        set: |config, input| {
+            store(&mut config.storage.spool_settings.max_bytes, size(input.item, SMALLEST_SPOOL_BYTES))
+        },
+        show: |config| one(show_size(config.storage.spool_settings.max_bytes)),
+    },
+    Key {
+        path: "storage.spool_min_free",
+        kind: Kind::Text,
+        doc: "How much of its disk is left alone, as in `1GiB`.",
+        set: |config, input| store(&mut config.storage.spool_settings.min_free_bytes, size(input.item, 0)),
+        show: |config| one(show_size(config.storage.spool_settings.min_free_bytes)),
+    },
+    Key {
+        path: "spool.fsync",
+        kind: Kind::Text,
+        doc: "What is written through to the disk, so that a power failure cannot take it: `never` anything, each \
+              `segment`, each `part`. A crash of the server alone takes nothing either way.",
+        set: |config, input| store(&mut config.storage.spool_settings.fsync, choice(input.item, &FSYNC)),
+        show: |config| {
+            let name = FSYNC.iter().find(|(_, fsync)| *fsync == config.storage.spool_settings.fsync);
+            one(name.map_or("", |(name, _)| *name))
+        },
     },
     Key {
         path: "hls.segment_ms",

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onair_media::{Depacketized, Depacketizer, Frame, MediaKind, RtpPacket};
-use onair_recorder::{Cut, Fragmenter, FragmenterSettings, Init, Progressive, Segment};
+use onair_recorder::progressive::layout;
+use onair_recorder::{Cut, Fragmenter, FragmenterSettings, Init, Segment};
 
 use super::clip::run;
 
@@ -111,16 +112,14 @@ impl Packaging {
 
     /// Puts the file together from the stored segments.
     fn progressive(&self) -> Vec<u8> {
-        let mut progressive = Progressive::new();
-        let mut objects = BTreeMap::new();
-        for segment in &self.segments {
-            progressive.push_segment(segment, &self.inits[&(segment.kind, segment.init)].config);
-            objects.insert(format!("{}/{}", segment.kind.as_str(), segment.object_name()), &segment.bytes);
-        }
-        let layout = progressive.layout().unwrap();
+        let segments: BTreeMap<_, _> =
+            self.segments.iter().map(|segment| ((segment.kind, segment.msn), segment)).collect();
+        let config = |segment: &Segment| &self.inits[&(segment.kind, segment.init)].config;
+        let layout = layout(self.segments.iter().map(|segment| (segment.as_ref(), config(segment)))).unwrap();
         let mut file = layout.header.to_vec();
         for piece in layout.pieces {
-            file.extend_from_slice(&objects[&piece.object][piece.range.start as usize..piece.range.end as usize]);
+            let bytes = &segments[&(piece.kind, piece.msn)].bytes;
+            file.extend_from_slice(&bytes[piece.range.start as usize..piece.range.end as usize]);
         }
         file
     }

@@ -15,23 +15,23 @@ const PARTIAL: &str = ".partial";
 
 /// Keeps the events of one receiver in a directory of its own. Cloning is cheap, and all clones are one.
 #[derive(Debug, Clone)]
-pub(super) struct Journal {
+pub(super) struct Backlog {
     directory: Arc<Path>,
 }
 
-impl Journal {
+impl Backlog {
     /// Opens the directory, making it if it is missing, and returns what is there, oldest first.
     pub(super) async fn open(directory: PathBuf) -> io::Result<(Self, Vec<(EventId, EventKind)>)> {
-        let journal = Self { directory: directory.into() };
-        let found = journal.blocking(Self::load).await?;
-        Ok((journal, found))
+        let backlog = Self { directory: directory.into() };
+        let found = backlog.blocking(Self::load).await?;
+        Ok((backlog, found))
     }
 
     /// Writes events; when this returns, they survive a power failure.
     pub(super) async fn write(&self, events: Vec<Arc<Event>>) -> io::Result<()> {
-        self.blocking(move |journal| {
+        self.blocking(move |backlog| {
             for event in events {
-                let path = journal.path(event.id(), event.kind());
+                let path = backlog.path(event.id(), event.kind());
                 let partial = path.with_added_extension(&PARTIAL[1..]);
                 let mut file = File::create(&partial)?;
                 file.write_all(event.json().as_bytes())?;
@@ -39,19 +39,19 @@ impl Journal {
                 fs::rename(&partial, &path)?;
             }
             // Makes the names survive too.
-            File::open(&journal.directory)?.sync_all()
+            File::open(&backlog.directory)?.sync_all()
         })
         .await
     }
 
     /// Reads an event's JSON.
     pub(super) async fn read(&self, id: EventId, kind: EventKind) -> io::Result<Vec<u8>> {
-        self.blocking(move |journal| fs::read(journal.path(id, kind))).await
+        self.blocking(move |backlog| fs::read(backlog.path(id, kind))).await
     }
 
     /// Removes an event; a missing one is fine. After a power failure it may be there again, and is sent twice then.
     pub(super) async fn remove(&self, id: EventId, kind: EventKind) -> io::Result<()> {
-        self.blocking(move |journal| missing_is_fine(fs::remove_file(journal.path(id, kind)))).await
+        self.blocking(move |backlog| missing_is_fine(fs::remove_file(backlog.path(id, kind)))).await
     }
 
     fn load(&self) -> io::Result<Vec<(EventId, EventKind)>> {
@@ -82,8 +82,8 @@ impl Journal {
         &self,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let journal = self.clone();
-        tokio::task::spawn_blocking(move || work(&journal)).await.map_err(io::Error::other)?
+        let backlog = self.clone();
+        tokio::task::spawn_blocking(move || work(&backlog)).await.map_err(io::Error::other)?
     }
 }
 
@@ -114,11 +114,11 @@ fn sweep_now(root: &Path, configured: &[String], millis: u64) -> io::Result<usiz
         if is_configured || !entry.file_type()?.is_dir() {
             continue;
         }
-        let journal = Journal { directory: entry.path().into() };
-        let found = journal.load()?;
+        let backlog = Backlog { directory: entry.path().into() };
+        let found = backlog.load()?;
         let (old, young): (Vec<_>, Vec<_>) = found.into_iter().partition(|(id, _)| id.millis() < millis);
         for (id, kind) in old {
-            missing_is_fine(fs::remove_file(journal.path(id, kind)))?;
+            missing_is_fine(fs::remove_file(backlog.path(id, kind)))?;
         }
         waiting += young.len();
         if young.is_empty() {

@@ -1,0 +1,420 @@
+//! What is known of one recording: its journal, entry after entry, made into what has to be done next.
+//!
+//! The recorder writes an entry to the journal, then applies it here. A process that takes over applies the entries of
+//! the journal it finds, and so knows what its predecessor knew.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use onair_media::{CodecConfig, MediaKind};
+
+use crate::cut::{Part, Segment};
+use crate::journal::{Begun, Entry};
+use crate::manifest::{GapReason, Manifest, ManifestBuilder, PartDigest, RecordingState, hex};
+use crate::object::ObjectName;
+use crate::playlist::{Completeness, PlaylistError, RecordingPlaylists};
+use crate::progressive::{Mp4Parts, Piece, Source, Spot};
+use crate::store::{PartId, UploadId};
+
+/// About how large an initialisation segment is.
+const INIT_BYTES: u64 = 1 << 10;
+
+/// Keeps account of one recording.
+#[derive(Debug)]
+pub struct Ledger {
+    begun: Begun,
+    configs: BTreeMap<(MediaKind, u32), Arc<CodecConfig>>,
+    /// The segments that grow, without media: video, sound.
+    open: [Vec<Arc<Part>>; 2],
+    /// Objects that are whole in the spool and were not yet handed out by [`Ledger::next_object`].
+    ready: VecDeque<(ObjectName, u64)>,
+    /// Segments that are whole but not listed, in order; they wait for the store to have all before them.
+    unlisted: VecDeque<Unlisted>,
+    /// Initialisation segments that the store does not have yet.
+    inits_missing: usize,
+    /// Segments whose bytes are in the spool.
+    spooled: VecDeque<Spooled>,
+    gap_reason: Option<GapReason>,
+    manifest: ManifestBuilder,
+    playlists: RecordingPlaylists,
+    mp4: Option<Mp4>,
+    stopped: bool,
+    /// When another process took over a recording that was not stopped.
+    resumed_at: Option<DateTime<Utc>>,
+}
+
+/// A segment on its way into the lists.
+#[derive(Debug)]
+struct Unlisted {
+    segment: Segment,
+    sha256: [u8; 32],
+    stored: bool,
+}
+
+/// A segment whose file is in the spool.
+#[derive(Debug)]
+struct Spooled {
+    kind: MediaKind,
+    msn: u64,
+    stored: bool,
+    /// Until how many streamed bytes of the MP4 are uploaded the file is needed; `u64::MAX` when parts are held.
+    needed_until: u64,
+}
+
+/// The MP4 while it goes up.
+#[derive(Debug)]
+struct Mp4 {
+    parts: Mp4Parts,
+    upload: Option<UploadId>,
+    /// By index; those that the store has.
+    uploaded: BTreeMap<u64, UploadedPart>,
+    given_up: Option<String>,
+}
+
+/// A part that the store has.
+#[derive(Debug, Clone)]
+pub struct UploadedPart {
+    /// What the store calls it.
+    pub id: PartId,
+    /// Its size and digest.
+    pub digest: PartDigest,
+}
+
+/// Says what the MP4 needs next while the recording grows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mp4Step {
+    /// An upload is to be begun: its first part is full.
+    Begin,
+    /// A part is to be put.
+    Put {
+        /// The upload.
+        upload: UploadId,
+        /// Counts from 0.
+        index: u64,
+        /// What it is made of.
+        from: Vec<Source>,
+    },
+}
+
+impl Ledger {
+    /// Opens the account of a recording that begins; MP4 parts have `part_bytes` each.
+    pub fn new(begun: Begun, part_bytes: u64) -> Self {
+        let Begun { room, recording, server, epoch, .. } = begun.clone();
+        let mp4 = Mp4 { parts: Mp4Parts::new(part_bytes), upload: None, uploaded: BTreeMap::new(), given_up: None };
+        Self {
+            configs: BTreeMap::new(),
+            open: [Vec::new(), Vec::new()],
+            ready: VecDeque::new(),
+            unlisted: VecDeque::new(),
+            inits_missing: 0,
+            spooled: VecDeque::new(),
+            gap_reason: None,
+            manifest: ManifestBuilder::new(room, recording, &server, epoch),
+            playlists: RecordingPlaylists::new(begun.target_duration_s),
+            mp4: begun.mp4.then_some(mp4),
+            stopped: false,
+            resumed_at: None,
+            begun,
+        }
+    }
+
+    /// Takes an entry into account that is in the journal.
+    pub fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Begun(_) => {}
+            Entry::Init { kind, index, config } => {
+                if self.configs.insert((*kind, *index), Arc::clone(config)).is_none() {
+                    self.inits_missing += 1;
+                    self.ready.push_back((ObjectName::init_numbered(*kind, *index), INIT_BYTES));
+                }
+            }
+            Entry::Part { part, .. } => self.apply_part(part),
+            Entry::Segment { kind, msn, sha256 } => self.apply_segment(*kind, *msn, *sha256),
+            Entry::Gap(reason) => self.gap_reason = Some(*reason),
+            Entry::Stored { object } => self.apply_stored(object),
+            Entry::Lost { object } => self.apply_lost(object),
+            Entry::Stopped => self.stopped = true,
+            Entry::Resumed { at } => {
+                self.resumed_at = self.resumed_at.or_else(|| (!self.stopped).then_some(*at));
+                self.stopped = true;
+            }
+            Entry::UploadBegun(_) | Entry::UploadPart { .. } | Entry::UploadLost | Entry::Mp4GivenUp(_) => {
+                if let Some(mp4) = &mut self.mp4 {
+                    mp4.apply(entry);
+                }
+            }
+        }
+    }
+
+    /// Returns the name and the circumstances of the recording.
+    pub const fn begun(&self) -> &Begun {
+        &self.begun
+    }
+
+    /// Returns the manifest as it stands.
+    pub const fn manifest(&self) -> &Manifest {
+        self.manifest.manifest()
+    }
+
+    /// Returns the segment of a rendition that was not ended, without media.
+    pub fn open_parts(&self, kind: MediaKind) -> &[Arc<Part>] {
+        &self.open[slot(kind)]
+    }
+
+    /// Returns the next object that is to go from the spool to the store and about how large it is, each once.
+    pub fn next_object(&mut self) -> Option<(ObjectName, u64)> {
+        self.ready.pop_front()
+    }
+
+    /// Returns what the MP4 needs next, while the recording grows.
+    pub fn mp4_step(&self) -> Option<Mp4Step> {
+        let mp4 = self.mp4.as_ref().filter(|mp4| mp4.given_up.is_none())?;
+        let (index, from) = mp4.parts.next_full()?;
+        Some(mp4.upload.clone().map_or(Mp4Step::Begin, |upload| Mp4Step::Put { upload, index, from }))
+    }
+
+    /// Tells whether nothing more will be recorded.
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Tells whether another process took over before the recording was stopped.
+    pub const fn is_recovered(&self) -> bool {
+        self.resumed_at.is_some()
+    }
+
+    /// Tells whether the store has every initialisation segment and every segment so far.
+    pub fn is_drained(&self) -> bool {
+        self.inits_missing == 0 && self.unlisted.is_empty()
+    }
+
+    /// Returns how many segments the store does not have yet.
+    pub fn waiting_segments(&self) -> usize {
+        self.unlisted.len()
+    }
+
+    /// Returns the segments whose files nothing needs any more, each once: the store and the MP4 have them.
+    pub fn take_done(&mut self) -> Vec<ObjectName> {
+        let uploaded = self.mp4_uploaded_bytes();
+        self.take_spooled(|spooled| spooled.stored && spooled.needed_until <= uploaded)
+    }
+
+    /// Returns the segments whose files are only a short cut, for the store has them.
+    pub fn stored_only(&self) -> impl Iterator<Item = ObjectName> {
+        let stored = self.spooled.iter().filter(|spooled| spooled.stored);
+        stored.map(|spooled| ObjectName::numbered(spooled.kind, spooled.msn))
+    }
+
+    /// Tells whether an MP4 is being made.
+    pub fn makes_mp4(&self) -> bool {
+        self.mp4.as_ref().is_some_and(|mp4| mp4.given_up.is_none())
+    }
+
+    /// Returns the upload and its parts so far.
+    pub fn upload(&self) -> Option<(&UploadId, &BTreeMap<u64, UploadedPart>)> {
+        let mp4 = self.mp4.as_ref()?;
+        Some((mp4.upload.as_ref()?, &mp4.uploaded))
+    }
+
+    /// Returns how many parts behind the header's first one the store has.
+    pub fn uploaded_parts(&self) -> u64 {
+        self.mp4.as_ref().map_or(0, |mp4| mp4.parts.uploaded_parts())
+    }
+
+    /// Tells whether parts have to be made again from the first chunk on: the store has lost its upload.
+    pub fn needs_chunks_again(&self) -> bool {
+        self.mp4.as_ref().is_some_and(|mp4| mp4.parts.is_lost())
+    }
+
+    /// Takes all pieces again, as they stand in the journal.
+    pub fn chunks_again(&mut self, pieces: impl IntoIterator<Item = Piece>) {
+        let Some(mp4) = &mut self.mp4 else { return };
+        mp4.parts = Mp4Parts::new(mp4.parts.part_bytes());
+        for piece in pieces {
+            mp4.parts.push(piece);
+        }
+        while mp4.uploaded.contains_key(&(mp4.parts.uploaded_parts() + 1)) && mp4.parts.next_full().is_some() {
+            mp4.parts.uploaded();
+        }
+    }
+
+    /// Lists an object beside segments and playlists.
+    pub fn add_object(&mut self, name: &ObjectName, bytes: u64, sha256: String) {
+        self.manifest.add_object(name, bytes, sha256);
+    }
+
+    /// Lists the MP4 that was put together from its parts.
+    pub fn add_mp4_of_parts(&mut self) {
+        let Some(mp4) = &self.mp4 else { return };
+        let parts = mp4.uploaded.values().map(|part| part.digest.clone()).collect();
+        self.manifest.add_object_of_parts(&ObjectName::progressive(), parts);
+    }
+
+    /// Renders the playlists: the media playlists before the multivariant one that names them.
+    ///
+    /// # Errors
+    /// [`PlaylistError`] is a defect: no input should lead there.
+    pub fn playlists(&self, completeness: Completeness) -> Result<Vec<(ObjectName, String)>, PlaylistError> {
+        let mut rendered = Vec::new();
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            let playlist = self.playlists.media(kind, completeness)?;
+            rendered.extend(playlist.map(|text| (ObjectName::playlist(kind), text)));
+        }
+        rendered.extend(self.playlists.multivariant()?.map(|text| (ObjectName::multivariant(), text)));
+        Ok(rendered)
+    }
+
+    /// Renders `recording.json`.
+    pub fn to_json(&self) -> Vec<u8> {
+        self.manifest.to_json()
+    }
+
+    /// Ends the recording. One that was interrupted has a gap at its end: from its last sample to when another process
+    /// went on with it.
+    pub fn seal(&mut self) {
+        let Some(at) = self.resumed_at else { return self.manifest.finish(RecordingState::Complete) };
+        let Manifest { end, duration_ms, ref gaps, .. } = *self.manifest();
+        if !gaps.iter().any(|gap| gap.reason == GapReason::ServerRestart) {
+            let away_ms = u64::try_from((at - end).num_milliseconds()).unwrap_or_default();
+            self.manifest.add_gap(duration_ms, away_ms, GapReason::ServerRestart);
+        }
+        self.manifest.finish(RecordingState::Recovered);
+    }
+
+    fn apply_part(&mut self, part: &Arc<Part>) {
+        let open = &mut self.open[slot(part.kind)];
+        if open.first().is_some_and(|first| first.msn != part.msn) {
+            // The end of the former segment is not in the journal: without a digest there is nothing to list.
+            open.clear();
+        }
+        let part_offset: u64 = open.iter().map(|part| part.size_bytes()).sum();
+        open.push(Arc::clone(part));
+        let spooled = self.spooled.iter_mut().rev().find(|it| it.kind == part.kind && it.msn == part.msn);
+        let needed_until = match &mut self.mp4 {
+            Some(mp4) => mp4.push(part, part_offset),
+            None => 0,
+        };
+        match spooled {
+            Some(spooled) => spooled.needed_until = spooled.needed_until.max(needed_until),
+            None => {
+                let Part { kind, msn, .. } = **part;
+                self.spooled.push_back(Spooled { kind, msn, stored: false, needed_until });
+            }
+        }
+    }
+
+    fn apply_segment(&mut self, kind: MediaKind, msn: u64, sha256: [u8; 32]) {
+        let parts = std::mem::take(&mut self.open[slot(kind)]);
+        if let Some(segment) = Segment::of_parts(parts).filter(|segment| segment.msn == msn) {
+            self.ready.push_back((ObjectName::segment(&segment), segment.size_bytes()));
+            self.unlisted.push_back(Unlisted { segment, sha256, stored: false });
+        }
+    }
+
+    fn apply_stored(&mut self, object: &str) {
+        let Ok(name) = ObjectName::parse(object) else { return };
+        self.ready.retain(|(ready, _)| *ready != name);
+        if let Some((kind, msn)) = name.segment_number() {
+            for unlisted in &mut self.unlisted {
+                unlisted.stored |= unlisted.segment.kind == kind && unlisted.segment.msn == msn;
+            }
+            for spooled in &mut self.spooled {
+                spooled.stored |= spooled.kind == kind && spooled.msn == msn;
+            }
+        } else if name.is_init() {
+            self.inits_missing = self.inits_missing.saturating_sub(1);
+        }
+        self.list_stored();
+    }
+
+    fn apply_lost(&mut self, object: &str) {
+        let Ok(name) = ObjectName::parse(object) else { return };
+        self.ready.retain(|(ready, _)| *ready != name);
+        if let Some((kind, msn)) = name.segment_number() {
+            self.unlisted.retain(|unlisted| unlisted.segment.kind != kind || unlisted.segment.msn != msn);
+        } else if name.is_init() {
+            self.inits_missing = self.inits_missing.saturating_sub(1);
+        }
+        self.list_stored();
+    }
+
+    /// Lists what the store has, as far as it has all before it.
+    fn list_stored(&mut self) {
+        while self.unlisted.front().is_some_and(|unlisted| unlisted.stored) {
+            let Some(Unlisted { segment, sha256, .. }) = self.unlisted.pop_front() else { return };
+            let Some(config) = self.configs.get(&(segment.kind, segment.init)) else { continue };
+            if let Some((start_ms, duration_ms)) = self.manifest.gap_before(&segment) {
+                // Without a new publisher session, media was lost on the way here.
+                let lost = if segment.discontinuity { GapReason::PublisherReconnect } else { GapReason::Overload };
+                self.manifest.add_gap(start_ms, duration_ms, self.gap_reason.take().unwrap_or(lost));
+            }
+            self.manifest.add_segment(&segment, config, hex(&sha256));
+            self.playlists.push(&segment, config, self.begun.epoch);
+        }
+    }
+
+    fn mp4_uploaded_bytes(&self) -> u64 {
+        match &self.mp4 {
+            Some(mp4) if mp4.given_up.is_none() => mp4.parts.uploaded_bytes(),
+            _ => u64::MAX,
+        }
+    }
+
+    fn take_spooled(&mut self, done: impl Fn(&Spooled) -> bool) -> Vec<ObjectName> {
+        let mut taken = Vec::new();
+        self.spooled.retain(|spooled| {
+            let is_done = done(spooled);
+            if is_done {
+                taken.push(ObjectName::numbered(spooled.kind, spooled.msn));
+            }
+            !is_done
+        });
+        taken
+    }
+}
+
+impl Mp4 {
+    /// Adds a part and returns until how many streamed bytes are uploaded its samples are needed in the spool.
+    fn push(&mut self, part: &Part, part_offset: u64) -> u64 {
+        let piece = piece_of(part, part_offset);
+        let bytes = piece.bytes();
+        match self.parts.push(piece) {
+            Spot::Held => u64::MAX,
+            Spot::Streamed(at) => at + bytes,
+        }
+    }
+
+    fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::UploadBegun(id) => self.upload = Some(id.clone()),
+            Entry::UploadPart { index, id, bytes, sha256 } => {
+                if *index == self.parts.uploaded_parts() + 1 && self.parts.next_full().is_some() {
+                    self.parts.uploaded();
+                }
+                let digest = PartDigest { bytes: *bytes, sha256: hex(sha256) };
+                self.uploaded.insert(*index, UploadedPart { id: id.clone(), digest });
+            }
+            Entry::UploadLost => {
+                self.upload = None;
+                self.uploaded.clear();
+                self.parts.lose();
+            }
+            Entry::Mp4GivenUp(reason) => self.given_up = Some(reason.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// Returns where the samples of a part lie that begins so many bytes behind the beginning of its segment.
+pub(crate) fn piece_of(part: &Part, part_offset: u64) -> Piece {
+    let range = part_offset + part.payload_offset as u64..part_offset + part.size_bytes();
+    Piece { kind: part.kind, msn: part.msn, range }
+}
+
+const fn slot(kind: MediaKind) -> usize {
+    match kind {
+        MediaKind::Video => 0,
+        MediaKind::Audio => 1,
+    }
+}

@@ -1,0 +1,268 @@
+//! Going on with what another process left: the journal is read, what it says is checked, and what is torn is cut off.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use onair_media::{MediaKind, RecordingId, RoomName};
+use sha2::{Digest, Sha256};
+
+use super::{JOURNAL, Spool, SpoolError, SpoolWriter, file_in, sync_directory};
+use crate::cut::Part;
+use crate::journal::{Begun, Entry, Reader, VERSION, crc, put_entry};
+use crate::ledger::Ledger;
+use crate::object::ObjectName;
+
+/// Holds a recording that was taken over.
+#[derive(Debug)]
+pub struct Resumed {
+    /// What is known of it; nothing more can be recorded.
+    pub ledger: Ledger,
+    /// Goes on with its journal.
+    pub writer: SpoolWriter,
+}
+
+impl Spool {
+    /// Returns the recordings that another process left, oldest first.
+    ///
+    /// # Errors
+    /// [`SpoolError`] when the spool cannot be listed.
+    pub fn left(&self) -> Result<Vec<(RoomName, RecordingId)>, SpoolError> {
+        let mut left = Vec::new();
+        for room in names_in(&self.directory)? {
+            let Ok(room_name) = RoomName::parse(&room) else { continue };
+            for recording in names_in(&self.directory.join(&room))? {
+                if let Ok(id) = RecordingId::parse(&recording)
+                    && self.holds(&room_name, &id)
+                {
+                    left.push((room_name.clone(), id));
+                }
+            }
+        }
+        left.sort_by(|a, b| a.1.cmp(&b.1));
+        Ok(left)
+    }
+
+    /// Takes over a recording. `None` when its journal holds nothing: it is removed then.
+    ///
+    /// # Errors
+    /// [`SpoolError`] when its files cannot be read or written; they are left as they are.
+    pub fn resume(
+        self: &Arc<Self>,
+        room: &RoomName,
+        recording: &RecordingId,
+        at: DateTime<Utc>,
+        part_bytes: u64,
+    ) -> Result<Option<Resumed>, SpoolError> {
+        let folder = self.folder(room, recording);
+        let Some(mut salvage) = Salvage::read(&folder, part_bytes)? else {
+            self.remove_recording(room, recording)?;
+            return Ok(None);
+        };
+        salvage.end_open_segments()?;
+        salvage.enter(Entry::Resumed { at });
+        let Salvage { ledger, journal, .. } = salvage;
+        let before = fs::metadata(folder.join(JOURNAL)).map_or(0, |metadata| metadata.len());
+        let file = replace_journal(&folder, &journal)?;
+        self.space.give(before);
+        self.space.add(journal.len() as u64);
+        let writer = SpoolWriter::new(Arc::clone(self), folder, file, journal.len() as u64);
+        Ok(Some(Resumed { ledger, writer }))
+    }
+}
+
+/// Reads a journal and keeps of it what is true.
+struct Salvage {
+    folder: PathBuf,
+    ledger: Ledger,
+    /// The entries that are kept.
+    journal: Vec<u8>,
+    /// Objects that the store has: their files may be gone.
+    stored: HashSet<String>,
+    files: HashMap<MediaKind, Checked>,
+    /// Whether media that the journal speaks of is gone, so that uploaded parts of the MP4 may hold something else.
+    has_lost: bool,
+}
+
+/// A segment's file, checked so far.
+struct Checked {
+    msn: u64,
+    file: Option<File>,
+    digest: Sha256,
+    bytes: u64,
+    is_torn: bool,
+}
+
+impl Salvage {
+    fn read(folder: &Path, part_bytes: u64) -> Result<Option<Self>, SpoolError> {
+        let path = folder.join(JOURNAL);
+        let stored = stored_objects(&path)?;
+        let mut reader = open(&path)?;
+        let failed = |error| SpoolError::at("read", &path)(error);
+        let Some(Entry::Begun(begun)) = reader.next_entry().map_err(failed)? else { return Ok(None) };
+        check_version(&begun, &path)?;
+        let mut salvage = Self {
+            folder: folder.to_owned(),
+            ledger: Ledger::new(begun.clone(), part_bytes),
+            journal: Vec::new(),
+            stored,
+            files: HashMap::new(),
+            has_lost: false,
+        };
+        salvage.enter(Entry::Begun(begun));
+        while let Some(entry) = reader.next_entry().map_err(failed)? {
+            salvage.take(entry)?;
+        }
+        if salvage.has_lost && salvage.ledger.upload().is_some() {
+            salvage.enter(Entry::UploadLost);
+        }
+        Ok(Some(salvage))
+    }
+
+    fn take(&mut self, entry: Entry) -> Result<(), SpoolError> {
+        match entry {
+            Entry::Part { part, crc } => {
+                // The end of a segment may be missing in a journal that found no room.
+                if self.files.get(&part.kind).is_some_and(|checked| checked.msn != part.msn)
+                    && let Some(ended) = self.files.remove(&part.kind)
+                {
+                    self.end_segment(part.kind, ended)?;
+                }
+                if self.check(&part, crc)? {
+                    self.enter(Entry::Part { part, crc });
+                }
+            }
+            Entry::Segment { kind, msn, sha256 } => {
+                let torn = self.files.remove(&kind).filter(|checked| checked.msn == msn && checked.is_torn);
+                match torn {
+                    Some(torn) => self.end_segment(kind, torn)?,
+                    None => self.enter(Entry::Segment { kind, msn, sha256 }),
+                }
+            }
+            Entry::Init { kind, index, .. } if !self.has_init(kind, index) => self.has_lost = true,
+            entry => self.enter(entry),
+        }
+        Ok(())
+    }
+
+    /// Tells whether a part is to be kept: it is in the store with its segment, or it is whole here.
+    fn check(&mut self, part: &Part, expected: u32) -> Result<bool, SpoolError> {
+        let name = ObjectName::numbered(part.kind, part.msn);
+        if self.stored.contains(name.as_str()) {
+            return Ok(true);
+        }
+        let path = file_in(&self.folder, &name);
+        let checked = self.files.entry(part.kind).or_insert_with(|| {
+            let file = File::open(&path).ok();
+            Checked { msn: part.msn, file, digest: Sha256::new(), bytes: 0, is_torn: false }
+        });
+        let is_whole = !checked.is_torn && checked.next_is(part, expected);
+        if !is_whole {
+            checked.is_torn = true;
+            self.has_lost = true;
+        }
+        Ok(is_whole)
+    }
+
+    fn has_init(&self, kind: MediaKind, index: u32) -> bool {
+        let name = ObjectName::init_numbered(kind, index);
+        self.stored.contains(name.as_str()) || file_in(&self.folder, &name).exists()
+    }
+
+    /// Ends the segments that were growing, with what they have.
+    fn end_open_segments(&mut self) -> Result<(), SpoolError> {
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            if let Some(checked) = self.files.remove(&kind) {
+                self.end_segment(kind, checked)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_segment(&mut self, kind: MediaKind, checked: Checked) -> Result<(), SpoolError> {
+        if self.ledger.open_parts(kind).first().is_none_or(|part| part.msn != checked.msn) {
+            return Ok(());
+        }
+        let path = file_in(&self.folder, &ObjectName::numbered(kind, checked.msn));
+        let cut = OpenOptions::new().write(true).open(&path).and_then(|file| {
+            file.set_len(checked.bytes)?;
+            file.sync_all()
+        });
+        cut.map_err(SpoolError::at("cut", &path))?;
+        let sha256 = checked.digest.finalize().into();
+        self.enter(Entry::Segment { kind, msn: checked.msn, sha256 });
+        Ok(())
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        put_entry(&entry, &mut self.journal);
+        self.ledger.apply(&entry);
+    }
+}
+
+impl Checked {
+    /// Reads the next part and compares its checksum.
+    fn next_is(&mut self, part: &Part, expected: u32) -> bool {
+        let Some(file) = &mut self.file else { return false };
+        let Ok(size) = usize::try_from(part.size_bytes()) else { return false };
+        let has = file.metadata().is_ok_and(|metadata| metadata.len() >= self.bytes + part.size_bytes());
+        if !has {
+            return false;
+        }
+        let mut bytes = vec![0; size];
+        if file.read_exact(&mut bytes).is_err() || crc(&bytes) != expected {
+            return false;
+        }
+        self.digest.update(&bytes);
+        self.bytes += part.size_bytes();
+        true
+    }
+}
+
+fn open(path: &Path) -> Result<Reader<BufReader<File>>, SpoolError> {
+    Ok(Reader::new(BufReader::new(File::open(path).map_err(SpoolError::at("read", path))?)))
+}
+
+fn stored_objects(path: &Path) -> Result<HashSet<String>, SpoolError> {
+    let mut reader = open(path)?;
+    let mut stored = HashSet::new();
+    while let Some(entry) = reader.next_entry().map_err(SpoolError::at("read", path))? {
+        if let Entry::Stored { object } = entry {
+            stored.insert(object);
+        }
+    }
+    Ok(stored)
+}
+
+fn check_version(begun: &Begun, path: &Path) -> Result<(), SpoolError> {
+    if begun.version == VERSION {
+        return Ok(());
+    }
+    let reason = format!("it is of version {}, this program knows {VERSION}", begun.version);
+    Err(SpoolError::at("read", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, reason)))
+}
+
+/// Replaces the journal by what is true of it, and opens it for more.
+fn replace_journal(folder: &Path, journal: &[u8]) -> Result<File, SpoolError> {
+    let (path, fresh) = (folder.join(JOURNAL), folder.join("journal.new"));
+    let written = fs::write(&fresh, journal).and_then(|()| File::open(&fresh)?.sync_all());
+    written.map_err(SpoolError::at("write", &fresh))?;
+    fs::rename(&fresh, &path).map_err(SpoolError::at("rename", &path))?;
+    sync_directory(folder).map_err(SpoolError::at("sync", folder))?;
+    OpenOptions::new().append(true).open(&path).map_err(SpoolError::at("open", &path))
+}
+
+fn names_in(directory: &Path) -> Result<Vec<String>, SpoolError> {
+    let failed = |error| SpoolError::at("list", directory)(error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,256 @@
+//! Writes one recording into the spool: media first, then the journal that speaks of it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use onair_media::MediaKind;
+use sha2::{Digest, Sha256};
+
+use super::{Fsync, JOURNAL, Spool, SpoolError, file_in, sync_directory};
+use crate::cut::{Cut, Init, Part, Segment};
+use crate::journal::{Begun, Entry, crc, put_entry};
+use crate::manifest::GapReason;
+use crate::object::ObjectName;
+
+/// Owns the files of a recording. What it returned as an [`Entry`] is in the journal.
+#[derive(Debug)]
+pub struct SpoolWriter {
+    spool: Arc<Spool>,
+    folder: PathBuf,
+    journal: File,
+    journal_bytes: u64,
+    /// Entries that are not in the file yet.
+    unwritten: Vec<u8>,
+    video: Rendition,
+    audio: Rendition,
+    /// Whether media was lost that no entry speaks of yet.
+    has_gap: bool,
+    must_sync: bool,
+}
+
+/// The files of one rendition.
+#[derive(Debug, Default)]
+struct Rendition {
+    /// An initialisation segment that found no room: without it the segments are of no use.
+    init: Option<Init>,
+    open: Option<OpenSegment>,
+}
+
+/// A segment that grows.
+#[derive(Debug)]
+struct OpenSegment {
+    msn: u64,
+    file: File,
+    bytes: u64,
+    parts: usize,
+    digest: Sha256,
+    /// Whether a part found no room: those behind it are of no use before it is written.
+    has_hole: bool,
+}
+
+impl SpoolWriter {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// [`SpoolError`] when its folder or journal cannot be written; nothing is left then.
+    pub fn create(spool: Arc<Spool>, begun: &Begun) -> Result<Self, SpoolError> {
+        let folder = spool.folder(&begun.room, &begun.recording);
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            let rendition = folder.join(kind.as_str());
+            fs::create_dir_all(&rendition).map_err(SpoolError::at("create", &rendition))?;
+        }
+        let path = folder.join(JOURNAL);
+        let journal = File::create_new(&path).map_err(SpoolError::at("create", &path))?;
+        let mut writer = Self::new(spool, folder, journal, 0);
+        writer.note(&Entry::Begun(begun.clone()));
+        writer.must_sync = true;
+        writer.flush().map_err(SpoolError::at("write", &path))?;
+        Ok(writer)
+    }
+
+    /// Goes on with a journal of so many bytes.
+    pub(super) fn new(spool: Arc<Spool>, folder: PathBuf, journal: File, journal_bytes: u64) -> Self {
+        Self {
+            spool,
+            folder,
+            journal,
+            journal_bytes,
+            unwritten: Vec::new(),
+            video: Rendition::default(),
+            audio: Rendition::default(),
+            has_gap: false,
+            must_sync: false,
+        }
+    }
+
+    /// Writes what was cut, as far as there is room, and returns the entries for it. [`SpoolWriter::flush`] follows.
+    ///
+    /// # Errors
+    /// [`SpoolError`] of a part, segment or initialisation segment that is lost, at least for now; the entries are
+    /// those that could be written.
+    pub fn cut(&mut self, cut: &Cut) -> (Vec<Entry>, Result<(), SpoolError>) {
+        let mut entries = Vec::new();
+        let outcome = match cut {
+            Cut::Init(init) => self.init(init, &mut entries),
+            Cut::Part(part) => self.part(part, &mut entries),
+            Cut::Segment(segment) => self.segment(segment, &mut entries),
+            Cut::KeyframeWanted => Ok(()),
+        };
+        (entries, outcome)
+    }
+
+    /// Puts an entry into the journal. [`SpoolWriter::flush`] follows.
+    pub fn note(&mut self, entry: &Entry) {
+        put_entry(entry, &mut self.unwritten);
+    }
+
+    /// Writes the journal, and through to the disk what the settings ask for.
+    ///
+    /// # Errors
+    /// Those of the disk: the entries stay and are written by a later call.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if !self.unwritten.is_empty() {
+            if let Err(error) = self.journal.write_all(&self.unwritten) {
+                // What was written of it would hide what comes later.
+                self.journal.set_len(self.journal_bytes)?;
+                io::Seek::seek(&mut self.journal, io::SeekFrom::Start(self.journal_bytes))?;
+                return Err(error);
+            }
+            let bytes = self.unwritten.len() as u64;
+            self.journal_bytes += bytes;
+            self.spool.space.add(bytes);
+            self.unwritten.clear();
+        }
+        if std::mem::take(&mut self.must_sync) && self.spool.fsync != Fsync::Never {
+            self.journal.sync_data()?;
+            sync_directory(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    fn rendition(&mut self, kind: MediaKind) -> &mut Rendition {
+        match kind {
+            MediaKind::Video => &mut self.video,
+            MediaKind::Audio => &mut self.audio,
+        }
+    }
+
+    fn init(&mut self, init: &Init, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
+        self.rendition(init.kind).init = Some(init.clone());
+        self.write_init(init.kind, entries)
+    }
+
+    /// Writes the initialisation segment that is not in the spool yet.
+    fn write_init(&mut self, kind: MediaKind, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
+        let Some(init) = self.rendition(kind).init.take() else { return Ok(()) };
+        let path = file_in(&self.folder, &ObjectName::init(&init));
+        let bytes = init.bytes.len() as u64;
+        let written = self.spool.space.take(bytes).and_then(|()| {
+            let written = fs::write(&path, &init.bytes).and_then(|()| self.sync_new_file(&path));
+            written.inspect_err(|_| self.spool.space.give(bytes))
+        });
+        if let Err(error) = written {
+            self.rendition(kind).init = Some(init);
+            return Err(SpoolError::at("write", &path)(error));
+        }
+        let Init { kind, index, config, .. } = init;
+        self.enter(Entry::Init { kind, index, config }, entries);
+        Ok(())
+    }
+
+    fn part(&mut self, part: &Part, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
+        self.write_init(part.kind, entries)?;
+        let path = file_in(&self.folder, &ObjectName::numbered(part.kind, part.msn));
+        if self.rendition(part.kind).open.as_ref().is_none_or(|open| open.msn != part.msn) {
+            let file = OpenOptions::new().create(true).write(true).truncate(true).open(&path);
+            let file = file.map_err(SpoolError::at("create", &path))?;
+            let open = OpenSegment { msn: part.msn, file, bytes: 0, parts: 0, digest: Sha256::new(), has_hole: false };
+            self.rendition(part.kind).open = Some(open);
+            self.must_sync = true;
+        }
+        let (spool, every_part) = (Arc::clone(&self.spool), self.spool.fsync == Fsync::Part);
+        let Some(open) = &mut self.rendition(part.kind).open else { return Ok(()) };
+        if open.has_hole || open.parts != part.index as usize {
+            open.has_hole = true;
+            return Ok(());
+        }
+        open.append(&spool, &part.bytes, every_part).map_err(SpoolError::at("write", &path))?;
+        self.must_sync |= every_part;
+        let crc = crc(&part.bytes);
+        self.enter(Entry::Part { part: Arc::new(part.without_media()), crc }, entries);
+        Ok(())
+    }
+
+    /// Ends a segment; parts that found no room when they came get another chance.
+    fn segment(&mut self, segment: &Segment, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
+        let written = self.missing_parts(segment, entries);
+        let Some(open) = self.rendition(segment.kind).open.take() else {
+            self.has_gap |= written.is_err();
+            return written;
+        };
+        self.has_gap |= open.parts < segment.parts.len();
+        if open.parts > 0 && open.msn == segment.msn {
+            if self.spool.fsync != Fsync::Never {
+                let path = file_in(&self.folder, &ObjectName::segment(segment));
+                open.file.sync_data().map_err(SpoolError::at("sync", &path))?;
+                let folder = self.folder.join(segment.kind.as_str());
+                sync_directory(&folder).map_err(SpoolError::at("sync", &folder))?;
+                self.must_sync = true;
+            }
+            let (kind, msn, sha256) = (segment.kind, segment.msn, open.digest.finalize().into());
+            self.enter(Entry::Segment { kind, msn, sha256 }, entries);
+        }
+        if std::mem::take(&mut self.has_gap) {
+            self.enter(Entry::Gap(GapReason::SpoolFull), entries);
+        }
+        written
+    }
+
+    fn missing_parts(&mut self, segment: &Segment, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
+        let open = &mut self.rendition(segment.kind).open;
+        let written = match open {
+            Some(open) if open.msn == segment.msn => {
+                open.has_hole = false;
+                open.parts
+            }
+            _ => 0,
+        };
+        segment.parts[written.min(segment.parts.len())..].iter().try_for_each(|part| self.part(part, entries))
+    }
+
+    fn enter(&mut self, entry: Entry, entries: &mut Vec<Entry>) {
+        self.note(&entry);
+        entries.push(entry);
+    }
+
+    fn sync_new_file(&self, path: &Path) -> io::Result<()> {
+        if self.spool.fsync == Fsync::Never {
+            return Ok(());
+        }
+        File::open(path)?.sync_all()?;
+        path.parent().map_or(Ok(()), sync_directory)
+    }
+}
+
+impl OpenSegment {
+    /// Appends a part, or leaves the file as it was.
+    fn append(&mut self, spool: &Spool, media: &[u8], sync: bool) -> io::Result<()> {
+        let bytes = media.len() as u64;
+        let written = spool.space.take(bytes).and_then(|()| {
+            let written = self.file.write_all(media).and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
+            written.inspect_err(|_| spool.space.give(bytes))
+        });
+        if let Err(error) = written {
+            self.has_hole = true;
+            self.file.set_len(self.bytes)?;
+            io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.bytes))?;
+            return Err(error);
+        }
+        self.bytes += bytes;
+        self.parts += 1;
+        self.digest.update(media);
+        Ok(())
+    }
+}
