@@ -93,13 +93,11 @@ async fn fetch(store: &Store, spool: &Spool, to: &ObjectPath, source: &Source) -
     }
 }
 
-/// Reads a piece of a segment from the spool, or from the store when the spool has let it go.
+/// Reads a piece of a segment from the spool, or from the store when the spool has it no more.
 async fn fetch_piece(store: &Store, spool: &Spool, to: &ObjectPath, piece: &Piece) -> Result<Bytes, StoreError> {
     let segment = ObjectPath::new(&to.room, &to.recording, ObjectName::numbered(piece.kind, piece.msn));
-    match spool.read(&segment, Some(piece.range.clone())).await {
-        Ok(bytes) => return Ok(bytes),
-        Err(error) if error.is_missing() => {}
-        Err(error) => return Err(unreadable(&segment, error)),
+    if let Ok(bytes) = spool.read(&segment, Some(piece.range.clone())).await {
+        return Ok(bytes);
     }
     match store.get_range(&segment, Some(piece.range.clone())).await {
         Ok(download) => {

@@ -73,11 +73,6 @@ impl SpoolError {
         let path = path.to_owned();
         move |source| Self { operation, path, source }
     }
-
-    /// Tells whether there is no such file.
-    pub fn is_missing(&self) -> bool {
-        self.source.kind() == ErrorKind::NotFound
-    }
 }
 
 /// Knows the spool's folders and how much room there is.

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use onair_media::{MediaKind, RecordingId, RoomName};
 use sha2::{Digest, Sha256};
 
-use super::{JOURNAL, Spool, SpoolError, SpoolWriter, file_in, sync_directory};
+use super::{JOURNAL, Spool, SpoolError, SpoolWriter, file_in, size_of, sync_directory};
 use crate::cut::Part;
 use crate::journal::{Begun, Entry, Reader, VERSION, crc, put_entry};
 use crate::ledger::Ledger;
@@ -58,6 +58,8 @@ impl Spool {
         part_bytes: u64,
     ) -> Result<Option<Resumed>, SpoolError> {
         let folder = self.folder(room, recording);
+        let measure = |folder: &Path| size_of(folder).map_err(SpoolError::at("measure", folder));
+        let before = measure(&folder)?;
         let Some(mut salvage) = Salvage::read(&folder, part_bytes)? else {
             self.remove_recording(room, recording)?;
             return Ok(None);
@@ -65,10 +67,9 @@ impl Spool {
         salvage.end_open_segments()?;
         salvage.enter(Entry::Resumed { at });
         let Salvage { ledger, journal, .. } = salvage;
-        let before = fs::metadata(folder.join(JOURNAL)).map_or(0, |metadata| metadata.len());
         let file = replace_journal(&folder, &journal)?;
+        self.space.add(measure(&folder)?);
         self.space.give(before);
-        self.space.add(journal.len() as u64);
         let writer = SpoolWriter::new(Arc::clone(self), folder, file, journal.len() as u64);
         Ok(Some(Resumed { ledger, writer }))
     }
@@ -148,18 +149,23 @@ impl Salvage {
         Ok(())
     }
 
-    /// Tells whether a part is to be kept: it is in the store with its segment, or it is whole here.
+    /// Tells whether a part is to be kept: it is whole here, or the store has it. A damaged file of what the store has is
+    /// removed, so that nobody reads it in its place.
     fn check(&mut self, part: &Part, expected: u32) -> Result<bool, SpoolError> {
         let name = ObjectName::numbered(part.kind, part.msn);
-        if self.stored.contains(name.as_str()) {
-            return Ok(true);
-        }
+        let is_stored = self.stored.contains(name.as_str());
         let path = file_in(&self.folder, &name);
         let checked = self.files.entry(part.kind).or_insert_with(|| {
             let file = File::open(&path).ok();
             Checked { msn: part.msn, file, digest: Sha256::new(), bytes: 0, is_torn: false }
         });
         let is_whole = !checked.is_torn && checked.next_is(part, expected);
+        if is_stored {
+            if !is_whole && checked.file.take().is_some() {
+                fs::remove_file(&path).map_err(SpoolError::at("remove", &path))?;
+            }
+            return Ok(true);
+        }
         if !is_whole {
             checked.is_torn = true;
             self.has_lost = true;
