@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Answer, Delivery, EventStream, Frame, Offer, Receiver, Reply, Server, alone, eventually, publish,
+    Answer, Delivery, EventStream, Frame, Offer, Receiver, Reply, Server, alone, eventually, publish, run_onair,
 };
 
 const SECRET: &str = "whsec_north";
@@ -131,14 +131,39 @@ fn what_a_receiver_missed_while_it_was_down_arrives_after_a_crash_of_ours() {
 
     let receiver = Receiver::on(address, |_| Reply::Status(204));
     server.start_again(&["--set", &webhooks]);
-    eventually("what was missed arrives", Duration::from_secs(20), || {
-        (keys(&receiver.deliveries()).len() >= told.len()).then_some(())
+    // The new server finishes what the old one left, and tells of that behind what the old one had to tell.
+    eventually("what was missed arrives, and what is made of it", Duration::from_secs(20), || {
+        let last = receiver.deliveries().pop()?.json();
+        (last["type"] == "recording.recovered" && last["recording"] == told[0].data["recording"]).then_some(())
     });
     let deliveries = receiver.deliveries();
     deliveries.iter().for_each(check_delivery);
     assert_eq!(keys(&deliveries)[..told.len()], ids(&told));
     eventually("nothing is left to deliver", Duration::from_secs(10), || (files(&backlog) == 0).then_some(()));
     assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn a_recording_that_is_finished_without_a_server_is_told_of_too() {
+    let _alone = alone();
+    let receiver = Receiver::start(|_| Reply::Status(200));
+    let webhooks = webhooks(&[&receiver.url()]);
+    let mut server = Server::start();
+    let stream = EventStream::open(&server, "/api/events", None);
+    let publisher = publish("h264-opus.mp4", &server.url("/whip/studio"), &["--loop"]);
+    let told = stream.until("recording.segment");
+    server.kill();
+    publisher.kill();
+
+    let store = format!("storage.url=file://{}", server.recordings().display());
+    let spool = format!("storage.spool={}", server.spool().display());
+    let output = run_onair(&["recover", "--set", &store, "--set", &spool, "--set", &webhooks]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let deliveries = receiver.deliveries();
+    deliveries.iter().for_each(check_delivery);
+    let last = deliveries.last().expect("it was told").json();
+    assert_eq!((&last["type"], &last["recording"]), (&"recording.recovered".into(), &told[0].data["recording"]));
+    assert_eq!(files(&server.spool().join(".webhooks")), 0);
 }
 
 /// Counts the events that wait for the only receiver.

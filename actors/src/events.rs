@@ -45,6 +45,8 @@ struct Bus {
     log: EventLog,
     subscribers: Vec<Subscriber>,
     is_closed: bool,
+    /// Whether somebody who keeps events hears of no more.
+    lost_keepers: bool,
     published: u64,
     missed: u64,
 }
@@ -101,6 +103,7 @@ impl Events {
             log: EventLog::default(),
             subscribers: Vec::new(),
             is_closed: false,
+            lost_keepers: false,
             published: 0,
             missed: 0,
         })))
@@ -170,9 +173,16 @@ impl Events {
 
     /// Waits until whoever keeps events has on the disk what was published until now, for as long as is reasonable.
     ///
-    /// What would let a restart publish an event again is removed after that only: so it is heard at least once.
+    /// What would let a restart publish an event again is removed after that only: so it is heard at least once. Once
+    /// those who keep events are told that nothing will follow, this waits until the process ends.
     pub async fn settled(&self) {
-        let keepers = self.bus().subscribers.iter().filter_map(Subscriber::keeper).collect::<Vec<_>>();
+        let (keepers, is_too_late) = {
+            let bus = self.bus();
+            (bus.subscribers.iter().filter_map(Subscriber::keeper).collect::<Vec<_>>(), bus.lost_keepers)
+        };
+        if is_too_late {
+            std::future::pending::<()>().await;
+        }
         let all_kept = async {
             for (last, mut kept) in keepers {
                 // Whoever ends has kept what it could.
@@ -189,6 +199,7 @@ impl Events {
     pub fn close(&self) {
         let mut bus = self.bus();
         bus.is_closed = true;
+        bus.lost_keepers |= bus.subscribers.iter().any(|subscriber| subscriber.kept.is_some());
         bus.subscribers.clear();
     }
 

@@ -137,4 +137,11 @@ async fn who_waits_for_the_disk_waits_for_those_who_keep_what_happened() {
     let began = tokio::time::Instant::now();
     events.settled().await;
     assert_eq!(began.elapsed().as_secs(), SETTLED_WITHIN.as_secs());
+
+    // What happens after the end, the next start will tell: nothing is removed any more.
+    events.close();
+    assert!(events.settled().now_or_never().is_none());
+    let nobody_keeps = Events::new();
+    nobody_keeps.close();
+    nobody_keeps.settled().now_or_never().expect("there is nobody to wait for");
 }
