@@ -20,6 +20,7 @@ use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
+use onair_actors::webhook::{SigningKey, WebhookError, WebhookSettings, Webhooks};
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 use onair_web::ice_servers::{IceServer, Login};
 use onair_web::server;
@@ -40,6 +41,9 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Who writes a manifest.
 pub(crate) const PROGRAM: &str = concat!("onair ", env!("CARGO_PKG_VERSION"));
+
+/// The directory below the spool in which events wait for webhooks. No room has its name, for it begins with a dot.
+const WEBHOOKS_DIRECTORY: &str = ".webhooks";
 
 /// Where the actors run.
 struct Arbiters {
@@ -62,9 +66,11 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let address = http.local_addr()?;
     let store = Arc::new(open_store(&config)?);
     let spool = Arc::new(open_spool(&config)?);
+    let events = Events::new();
+    let webhooks = start_webhooks(&config, &events).await?;
     let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
 
-    let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool));
+    let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool), events.clone());
     let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
     Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
     let directory = Arc::new(Directory::default());
@@ -75,6 +81,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         directory,
         packaging: arbiters.packaging.handle(),
         archive,
+        webhooks: webhooks.gauges(),
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
         gather_for: config.media.batch,
@@ -86,6 +93,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         rooms: rooms.clone(),
         store,
         spool,
+        events: events.clone(),
         policy: config.auth.policy(),
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
         cors: cors(&config),
@@ -100,6 +108,9 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     ended().await?;
     info!("shutting down: no new sessions, broadcasts end, recordings are stored");
     end_broadcasts(&rooms).await;
+    // Ends the streams of events too: the server waits for its requests.
+    events.close();
+    webhooks.finish().await;
     handle.stop(true).await;
     serving.await??;
     for arbiter in arbiters.workers.iter().chain([&arbiters.packaging]) {
@@ -135,10 +146,15 @@ fn limit_settings(config: &Config) -> LimitSettings {
 }
 
 /// Starts the way from the spool to the store.
-pub(crate) fn start_archive(arbiter: &ArbiterHandle, store: Arc<Store>, spool: Arc<Spool>) -> Arc<Archive> {
+pub(crate) fn start_archive(
+    arbiter: &ArbiterHandle,
+    store: Arc<Store>,
+    spool: Arc<Spool>,
+    events: Events,
+) -> Arc<Archive> {
     let (to, from) = (Arc::clone(&store), Arc::clone(&spool));
     let uploader = Uploader::start_in_arbiter(arbiter, |_| Uploader::new(to, from));
-    Arc::new(Archive { spool, uploader, store, events: Events::new() })
+    Arc::new(Archive { spool, uploader, store, events })
 }
 
 /// Opens the spool of the configuration.
@@ -172,6 +188,20 @@ fn record_settings(config: Config) -> RecordSettings {
         reconnect: config.record.reconnect,
         server: PROGRAM.into(),
         is_recorded: Box::new(move |room| config.records(room)),
+    }
+}
+
+/// Begins to tell the receivers of the configuration what happens.
+pub(crate) async fn start_webhooks(config: &Config, events: &Events) -> Result<Webhooks, WebhookError> {
+    let settings = config.webhooks.iter().map(webhook_settings).collect();
+    Webhooks::start(settings, config.storage.spool.join(WEBHOOKS_DIRECTORY), events).await
+}
+
+fn webhook_settings(webhook: &config::Webhook) -> WebhookSettings {
+    WebhookSettings {
+        url: webhook.url.clone(),
+        key: SigningKey::new(webhook.secret.expose()),
+        interest: webhook.interest.clone(),
     }
 }
 

@@ -9,13 +9,16 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use onair_media::{RecordingId, RoomName};
 use onair_recorder::event::EventIds;
 use onair_recorder::{Event, EventBody, EventId, Interest, RecordingEvent, SpoolPressure};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tracing::warn;
 
 use crate::core::event_log::EventLog;
 use crate::session_id::random;
@@ -26,6 +29,9 @@ pub const MAX_SUBSCRIPTIONS: usize = 256;
 /// How many events may wait for one subscriber. Segments take at most half of it, so that there is room for the rest.
 const QUEUED: usize = 256;
 
+/// How long a recording waits for its last event to be on the disk: far longer than a disk takes that is not broken.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Tells and is told what happens. Cloning is cheap, and all clones are one.
 #[derive(Debug, Clone)]
 pub struct Events(Arc<Mutex<Bus>>);
@@ -35,9 +41,12 @@ struct Bus {
     ids: EventIds,
     /// The name of the beginning: what happened before, another run of the server has seen.
     began: EventId,
+    last: EventId,
     log: EventLog,
     subscribers: Vec<Subscriber>,
     is_closed: bool,
+    /// Whether somebody who keeps events hears of no more.
+    lost_keepers: bool,
     published: u64,
     missed: u64,
 }
@@ -47,6 +56,10 @@ struct Subscriber {
     interest: Interest,
     queue: mpsc::Sender<Arc<Event>>,
     missed: Arc<AtomicU64>,
+    /// The last event that it wants to hear.
+    last: EventId,
+    /// Which event it has kept for good, with all before, if it keeps any.
+    kept: Option<watch::Receiver<EventId>>,
 }
 
 /// Says why nobody can subscribe now.
@@ -82,16 +95,23 @@ impl Events {
     pub fn new() -> Self {
         let [a, b, c] = random();
         let mut ids = EventIds::new(u32::from_be_bytes([0, a, b, c]));
-        let began = ids.next(now_millis());
+        let began = ids.next(millis(Utc::now()));
         Self(Arc::new(Mutex::new(Bus {
             ids,
             began,
+            last: began,
             log: EventLog::default(),
             subscribers: Vec::new(),
             is_closed: false,
+            lost_keepers: false,
             published: 0,
             missed: 0,
         })))
+    }
+
+    /// Returns the id of the latest event, or of the beginning.
+    pub fn latest(&self) -> EventId {
+        self.bus().last
     }
 
     /// Says what happened to a recording. Never waits for anybody; may be called from any thread.
@@ -109,6 +129,29 @@ impl Events {
     /// # Errors
     /// [`SubscribeError`] when too many listen, or nothing will follow.
     pub fn subscribe(&self, interest: Interest, last: Option<EventId>) -> Result<Subscription, SubscribeError> {
+        self.join(interest, last, None)
+    }
+
+    /// Listens as [`Events::subscribe`] does, and says by `kept` up to which event everything is on the disk: others
+    /// wait for it in [`Events::settled`].
+    ///
+    /// # Errors
+    /// [`SubscribeError`] likewise.
+    pub fn subscribe_and_keep(
+        &self,
+        interest: Interest,
+        last: Option<EventId>,
+        kept: watch::Receiver<EventId>,
+    ) -> Result<Subscription, SubscribeError> {
+        self.join(interest, last, Some(kept))
+    }
+
+    fn join(
+        &self,
+        interest: Interest,
+        last: Option<EventId>,
+        kept: Option<watch::Receiver<EventId>>,
+    ) -> Result<Subscription, SubscribeError> {
         let mut bus = self.bus();
         if bus.is_closed {
             return Err(SubscribeError::Closed);
@@ -122,8 +165,33 @@ impl Events {
         let mut past: VecDeque<_> = last.map(|last| bus.log.since(last)).unwrap_or_default().into();
         past.retain(|event| interest.includes(event));
         let is_incomplete = last.is_some_and(|last| last < bus.began || bus.log.has_forgotten_since(last));
-        bus.subscribers.push(Subscriber { interest, queue, missed: Arc::clone(&missed) });
-        Ok(Subscription { is_incomplete, past, events, missed })
+        let position = last.unwrap_or(bus.last);
+        let last = past.back().map_or(position, |event| event.id());
+        bus.subscribers.push(Subscriber { interest, queue, missed: Arc::clone(&missed), last, kept });
+        Ok(Subscription { position, is_incomplete, past, events, missed })
+    }
+
+    /// Waits until whoever keeps events has on the disk what was published until now, for as long as is reasonable.
+    ///
+    /// What would let a restart publish an event again is removed after that only: so it is heard at least once. Once
+    /// those who keep events are told that nothing will follow, this waits until the process ends.
+    pub async fn settled(&self) {
+        let (keepers, is_too_late) = {
+            let bus = self.bus();
+            (bus.subscribers.iter().filter_map(Subscriber::keeper).collect::<Vec<_>>(), bus.lost_keepers)
+        };
+        if is_too_late {
+            std::future::pending::<()>().await;
+        }
+        let all_kept = async {
+            for (last, mut kept) in keepers {
+                // Whoever ends has kept what it could.
+                let _ended = kept.wait_for(|kept| *kept >= last).await;
+            }
+        };
+        if timeout(SETTLED_WITHIN, all_kept).await.is_err() {
+            warn!("events are not on the disk yet, nobody waits for them any longer");
+        }
     }
 
     /// Nothing will follow: every subscription ends when it has heard what waits for it. What is published afterwards
@@ -131,6 +199,7 @@ impl Events {
     pub fn close(&self) {
         let mut bus = self.bus();
         bus.is_closed = true;
+        bus.lost_keepers |= bus.subscribers.iter().any(|subscriber| subscriber.kept.is_some());
         bus.subscribers.clear();
     }
 
@@ -143,12 +212,14 @@ impl Events {
 
     fn tell(&self, body: &EventBody) {
         let mut bus = self.bus();
-        let event = Arc::new(Event::new(bus.ids.next(now_millis()), Utc::now(), body));
+        let now = Utc::now();
+        let event = Arc::new(Event::new(bus.ids.next(millis(now)), now, body));
         bus.published += 1;
         let Bus { subscribers, missed, .. } = &mut *bus;
         subscribers.retain(|subscriber| !subscriber.queue.is_closed());
-        let wanted = subscribers.iter().filter(|subscriber| subscriber.interest.includes(&event));
+        let wanted = subscribers.iter_mut().filter(|subscriber| subscriber.interest.includes(&event));
         *missed += wanted.map(|subscriber| u64::from(!subscriber.offer(&event))).sum::<u64>();
+        bus.last = event.id();
         bus.log.push(event);
     }
 
@@ -159,8 +230,13 @@ impl Events {
 }
 
 impl Subscriber {
+    fn keeper(&self) -> Option<(EventId, watch::Receiver<EventId>)> {
+        Some((self.last, self.kept.clone()?))
+    }
+
     /// Puts an event into the queue; tells whether there was room.
-    fn offer(&self, event: &Arc<Event>) -> bool {
+    fn offer(&mut self, event: &Arc<Event>) -> bool {
+        self.last = event.id();
         let is_half_full = self.queue.capacity() * 2 <= self.queue.max_capacity();
         let has_room = !(event.kind().is_frequent() && is_half_full);
         let is_queued = has_room && self.queue.try_send(Arc::clone(event)).is_ok();
@@ -174,6 +250,7 @@ impl Subscriber {
 /// Hears events, in their order. Dropping it ends it.
 #[derive(Debug)]
 pub struct Subscription {
+    position: EventId,
     is_incomplete: bool,
     past: VecDeque<Arc<Event>>,
     events: mpsc::Receiver<Arc<Event>>,
@@ -196,16 +273,29 @@ impl Subscription {
             return Some(Heard::Missed(None));
         }
         if let Some(event) = self.past.pop_front() {
-            return Some(Heard::Event(event));
+            return Some(self.hear(event));
         }
         let missed = self.missed.swap(0, Relaxed);
         if missed > 0 {
             return Some(Heard::Missed(Some(missed)));
         }
-        self.events.recv().await.map(Heard::Event)
+        let event = self.events.recv().await?;
+        Some(self.hear(event))
+    }
+
+    /// Returns the event after which to subscribe again, to hear what was missed: the last one heard, or the last one
+    /// before.
+    pub const fn position(&self) -> EventId {
+        self.position
+    }
+
+    fn hear(&mut self, event: Arc<Event>) -> Heard {
+        self.position = event.id();
+        Heard::Event(event)
     }
 }
 
-fn now_millis() -> u64 {
-    u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default()
+/// Returns milliseconds since 1970; none before.
+pub(crate) fn millis(at: DateTime<Utc>) -> u64 {
+    u64::try_from(at.timestamp_millis()).unwrap_or_default()
 }

@@ -23,3 +23,4 @@ pub mod session_id;
 pub mod shared;
 pub mod udp;
 pub mod uploader;
+pub mod webhook;

@@ -14,7 +14,6 @@ use actix::prelude::*;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use onair_media::{RecordingId, RoomName};
-use onair_recorder::event::FailureReason;
 use onair_recorder::journal::{Begun, Entry};
 use onair_recorder::{
     Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, RecordingEvent, RecordingState, Resumed,
@@ -327,7 +326,7 @@ impl Recorder {
     /// The recording cannot go on; what is in the spool stays for the next start.
     fn give_up(&mut self, what: &str, error: &str, ctx: &mut Context<Self>) {
         self.note_failure(what, error);
-        self.publish(RecordingEvent::Failed { reason: FailureReason::Incomplete, object: None });
+        self.publish(RecordingEvent::incomplete());
         ctx.stop();
     }
 }

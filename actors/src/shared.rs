@@ -13,6 +13,7 @@ use crate::directory::Directory;
 use crate::limits::Limits;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
+use crate::webhook::Gauge;
 
 /// Holds what all rooms share.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Shared {
     pub packaging: ArbiterHandle,
     /// Where recordings go.
     pub archive: Arc<Archive>,
+    /// How the receivers of events stand.
+    pub webhooks: Vec<Gauge>,
     /// How HLS is cut and kept.
     pub hls: HlsSettings,
     /// What is recorded.

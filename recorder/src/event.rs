@@ -126,6 +126,11 @@ impl RecordingEvent {
         Self::Failed { reason: FailureReason::ObjectLost, object: Some(name.as_str().into()) }
     }
 
+    /// Says that a recording cannot be completed: what there is of it stays in the spool.
+    pub const fn incomplete() -> Self {
+        Self::Failed { reason: FailureReason::Incomplete, object: None }
+    }
+
     /// Returns what kind of event this is.
     pub const fn kind(&self) -> EventKind {
         match self {
@@ -146,8 +151,8 @@ pub struct Outcome {
     pub duration_ms: u64,
     /// The size of all segments.
     pub bytes: u64,
-    /// Times for which there is nothing.
-    pub gaps: Vec<Gap>,
+    /// How many times there are for which there is nothing; the manifest lists them.
+    pub gaps: usize,
     /// The stored objects beside segments and playlists, such as `recording.mp4`.
     pub objects: Vec<String>,
 }
@@ -157,7 +162,7 @@ impl Outcome {
         Self {
             duration_ms: manifest.duration_ms,
             bytes: manifest.segments.iter().map(|segment| segment.bytes).sum(),
-            gaps: manifest.gaps.clone(),
+            gaps: manifest.gaps.len(),
             objects: manifest.objects.iter().map(|object| object.name.clone()).collect(),
         }
     }
@@ -303,8 +308,7 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        let gaps = vec![Gap { start_ms: 21_000, duration_ms: 1_800, reason: GapReason::PublisherReconnect }];
-        Outcome { duration_ms: 60_000, bytes: 37_804_622, gaps, objects: vec!["recording.mp4".into()] }
+        Outcome { duration_ms: 60_000, bytes: 37_804_622, gaps: 1, objects: vec!["recording.mp4".into()] }
     }
 
     /// The public contract: see docs/api.md.
@@ -316,7 +320,7 @@ mod tests {
                 "id": "01a201f37664-000000-7f3a9c", "type": "recording.finished", "at": "2026-11-22T06:31:02.500Z",
                 "room": "studio-1", "recording": "20261122T063000Z-7f3a9c",
                 "duration_ms": 60000, "bytes": 37804622, "objects": ["recording.mp4"],
-                "gaps": [{ "start_ms": 21000, "duration_ms": 1800, "reason": "publisher_reconnect" }],
+                "gaps": 1,
             })
         );
     }
@@ -331,7 +335,6 @@ mod tests {
             sha256: "ab".into(),
         };
         let lost = RecordingEvent::object_lost(&ObjectName::progressive());
-        let incomplete = RecordingEvent::Failed { reason: FailureReason::Incomplete, object: None };
         for (event, kind, details) in [
             (RecordingEvent::Started { tracks: vec![] }, "recording.started", json!({})),
             (
@@ -345,7 +348,7 @@ mod tests {
                 json!({ "start_ms": 5, "duration_ms": 10, "reason": "overload" }),
             ),
             (lost, "recording.failed", json!({ "reason": "object_lost", "object": "recording.mp4" })),
-            (incomplete, "recording.failed", json!({ "reason": "incomplete" })),
+            (RecordingEvent::incomplete(), "recording.failed", json!({ "reason": "incomplete" })),
         ] {
             let mut shown = of_a_recording(event);
             let members = shown.as_object_mut().unwrap();

@@ -39,7 +39,7 @@ pub(crate) struct Sources {
     pub(crate) dir: PathBuf,
     /// The file's name, for the report, and its text.
     pub(crate) file: Option<(String, String)>,
-    /// Environment variables; only those beginning with `ONAIR_` and with a double underscore count.
+    /// Environment variables; only those count that begin with `ONAIR_`, and have a double underscore or name a key.
     pub(crate) env: Vec<(String, String)>,
     /// Settings of the command line, in order.
     pub(crate) flags: Vec<Flag>,
@@ -126,9 +126,12 @@ impl<'a> Loader<'a> {
     }
 
     fn read_variable(&mut self, variable: &str, text: &str) {
-        let Some(name) = variable.strip_prefix("ONAIR_").filter(|name| name.contains("__")) else { return };
+        let Some(name) = variable.strip_prefix("ONAIR_") else { return };
         let origin = Origin::Env(variable);
         let mut path: Vec<String> = name.split("__").map(str::to_ascii_lowercase).collect();
+        if path.len() == 1 && !matches!(find(&path), Found::Key(..)) {
+            return;
+        }
         if matches!(find(&path), Found::Unknown) {
             let names: Vec<String> = KEYS.iter().filter_map(super::keys::Key::env_name).collect();
             return self.report.add(origin.place(None), "", unknown_key(variable, names.iter().map(String::as_str)));

@@ -15,6 +15,7 @@ mod secret;
 mod size;
 mod storage;
 mod value;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,6 +32,7 @@ pub(crate) use load::{Exposure, Flag, Sources};
 pub(crate) use network::CorsOrigins;
 pub(crate) use report::Report;
 pub(crate) use secret::Secret;
+pub(crate) use webhooks::Webhook;
 
 /// Holds everything that can be configured, checked as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     /// Exceptions for some rooms, in the order they were written; a later one wins.
     pub(crate) rooms: Vec<RoomRule>,
+    /// Who is told what happens; no two have the same URL.
+    pub(crate) webhooks: Vec<Webhook>,
     /// What the server says about itself.
     pub(crate) log: Log,
 }
@@ -225,6 +229,7 @@ impl Config {
             record: Record { default: true, mp4: true, reconnect: Duration::from_secs(30) },
             auth: Auth { mode: AuthMode::None, tokens: Vec::new() },
             rooms: Vec::new(),
+            webhooks: Vec::new(),
             log: Log { format: LogFormat::Text, filter: "info".into() },
         }
     }

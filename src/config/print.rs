@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use toml_edit::Key as TomlKey;
+use toml_edit::{Key as TomlKey, Value};
 
 use super::Config;
 use super::keys::{KEYS, Key};
@@ -19,6 +19,11 @@ impl Config {
             if shown.is_empty() {
                 continue;
             }
+            if key.path == key.section() {
+                section = key.section();
+                write_tables(&mut toml, key, shown.iter().map(|(_, value)| value));
+                continue;
+            }
             if key.section() != section {
                 let blank_line = if section.is_empty() { "" } else { "\n" };
                 section = key.section();
@@ -30,6 +35,18 @@ impl Config {
             }
         }
         toml
+    }
+}
+
+/// Writes a list that stands in no section as tables of their own: a plain key would belong to the section before it.
+fn write_tables<'a>(toml: &mut String, key: &Key, lists: impl Iterator<Item = &'a Value>) {
+    let tables = lists.filter_map(Value::as_array).flatten().filter_map(Value::as_inline_table);
+    for (index, table) in tables.enumerate() {
+        let explanation = if index == 0 { format!("# {}\n", key.doc) } else { String::new() };
+        write_to(toml, format_args!("\n{explanation}[[{}]]\n", key.path));
+        for (name, value) in table.iter() {
+            write_to(toml, format_args!("{name} = {}\n", value.to_string().trim()));
+        }
     }
 }
 

@@ -52,23 +52,20 @@ impl Server {
     }
 
     fn on(dir: TempDir, arguments: &[&str]) -> Self {
-        let mut command = program();
-        command.arg("serve");
-        for setting in [
-            "http.listen=127.0.0.1:0".into(),
-            format!("storage.url=file://{}", dir.path().join("recordings").display()),
-            format!("storage.spool={}", dir.path().join("spool").display()),
-            "hls.segment_ms=2000".into(),
-            "record.reconnect_s=1".into(),
-        ] {
-            command.args(["--set", &setting]);
-        }
-        let log = File::create(dir.path().join("log")).expect("the directory is ours");
-        command.args(arguments).current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().expect("the program was built by cargo");
-        let base = ready_line(&mut child, dir.path());
+        let (child, base) = spawn(dir.path(), arguments);
         let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20));
         Self { child, base, dir, http: http.build().expect("nothing of it needs the machine") }
+    }
+
+    /// Ends the server by SIGKILL, as a power cut does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Starts it again on the same directories, with other arguments if need be; its address is a new one.
+    pub(crate) fn start_again(&mut self, arguments: &[&str]) {
+        (self.child, self.base) = spawn(self.dir.path(), arguments);
     }
 
     /// Returns the address of a path, which begins with a slash.
@@ -118,6 +115,11 @@ impl Server {
         format!("storage.url=file://{}", self.recordings().display())
     }
 
+    /// Returns the directory of the spool.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.dir.path().join("spool")
+    }
+
     /// Returns what the server logged so far.
     pub(crate) fn log(&self) -> String {
         read_log(self.dir.path())
@@ -146,6 +148,26 @@ impl Drop for Server {
             show_log(self.dir.path());
         }
     }
+}
+
+/// Starts the program on a directory, and waits until it is ready.
+fn spawn(dir: &Path, arguments: &[&str]) -> (Child, String) {
+    let mut command = program();
+    command.arg("serve");
+    for setting in [
+        "http.listen=127.0.0.1:0".into(),
+        format!("storage.url=file://{}", dir.join("recordings").display()),
+        format!("storage.spool={}", dir.join("spool").display()),
+        "hls.segment_ms=2000".into(),
+        "record.reconnect_s=1".into(),
+    ] {
+        command.args(["--set", &setting]);
+    }
+    let log = File::options().create(true).append(true).open(dir.join("log")).expect("the directory is ours");
+    command.args(arguments).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let mut child = command.spawn().expect("the program was built by cargo");
+    let base = ready_line(&mut child, dir);
+    (child, base)
 }
 
 /// Waits for the line that names the address.

@@ -18,6 +18,12 @@ pub(crate) fn recording_id(segment: &str) -> Result<RecordingId, Problem> {
     RecordingId::parse(segment).map_err(|_| Problem::recording_not_found())
 }
 
+/// Returns the token that the request brings.
+pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    header.and_then(bearer_token)
+}
+
 /// Tells whether the request has a right, in a room or on the whole server.
 pub(crate) fn authorize(
     request: &HttpRequest,
@@ -25,8 +31,7 @@ pub(crate) fn authorize(
     right: Right,
     room: Option<&RoomName>,
 ) -> Result<(), Problem> {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    state.policy.check(header.and_then(bearer_token), right, room).map_err(|denied| match denied {
+    state.policy.check(bearer(request), right, room).map_err(|denied| match denied {
         Denied::TokenRequired => Problem::token_required(),
         Denied::TokenUnknown => Problem::token_unknown(),
         Denied::Forbidden => Problem::forbidden(),

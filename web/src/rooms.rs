@@ -58,6 +58,10 @@ async fn describe(
     let mut description = ask(&handle.addr, Describe { with_actors: true }).await?;
     if let Some(actors) = &mut description.actors {
         actors["room_manager"] = ask(&state.rooms, Observe).await?;
+        // Where an operator's programs listen is no business of viewers.
+        if authorize(&request, &state, Right::Admin, None).is_err() {
+            actors["webhooks"].take();
+        }
     }
     Ok(HttpResponse::Ok().json(description))
 }

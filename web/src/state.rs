@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
+use onair_actors::events::Events;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
 use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
@@ -25,6 +26,8 @@ pub struct AppState {
     pub store: Arc<Store>,
     /// Where recordings wait while they are being made.
     pub spool: Arc<Spool>,
+    /// What happens.
+    pub events: Events,
     /// Who may do what.
     pub policy: Policy,
     /// Handed to WHIP and WHEP clients.

@@ -1,6 +1,7 @@
 //! The pure cores of the actors: sessions, routing, fan-out. They compute; the actors around them own mailboxes,
 //! timers and sockets. Time is an argument, never asked for.
 
+pub mod backoff;
 pub mod demux;
 pub mod egress;
 pub mod event_log;
@@ -10,6 +11,7 @@ pub mod gop;
 pub mod load;
 pub mod meter;
 pub mod offer;
+pub mod outbox;
 pub mod quiet;
 pub mod runs;
 pub mod session;

@@ -55,6 +55,7 @@ fn a_slow_subscriber_misses_segments_first_and_is_told() {
     // Segments fill half of the queue, the others the rest: 128 + 128; of the latter 72 find no room.
     (0..150).for_each(|_| segment(&events));
     (0..200).for_each(|_| start(&events, "studio"));
+    let before = slow.position();
     let heard_late = heard(&mut slow);
     assert_eq!(heard_late[0], Heard::Missed(Some(22 + 72)));
     let kinds = kinds(&heard_late);
@@ -67,6 +68,7 @@ fn a_slow_subscriber_misses_segments_first_and_is_told() {
     let Heard::Event(last) = &heard_late[128] else { panic!("{:?}", heard_late[128]) };
     let again = heard(&mut events.subscribe(Interest::everything(), Some(last.id())).unwrap());
     assert_eq!(again.len(), 22 + 200);
+    assert_eq!(heard(&mut events.subscribe(Interest::everything(), Some(before)).unwrap()).len(), 350);
 }
 
 #[test]
@@ -105,12 +107,41 @@ fn subscriptions_are_few_and_end_with_the_bus() {
     start(&events, "studio");
     events.close();
     start(&events, "studio");
-    let next = || last.next().now_or_never();
-    let (first, second) = {
-        let mut next = next;
-        (next(), next())
-    };
+    let first = last.next().now_or_never();
+    let second = last.next().now_or_never();
     assert!(matches!(first, Some(Some(Heard::Event(_)))), "what waited is heard: {first:?}");
     assert_eq!(second, Some(None), "and then it ends");
     assert_eq!(subscribe().unwrap_err(), SubscribeError::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_disk_waits_for_those_who_keep_what_happened() {
+    let events = Events::new();
+    let (kept, kept_until) = watch::channel(events.latest());
+    let mut keeper = events.subscribe_and_keep(Interest::room(&room("studio")), None, kept_until).unwrap();
+    let _reader = events.subscribe(Interest::everything(), None).unwrap();
+    events.settled().now_or_never().expect("nothing happened yet");
+    start(&events, "studio");
+    let studio = events.latest();
+    start(&events, "lobby");
+
+    let mut settled = std::pin::pin!(events.settled());
+    assert!(settled.as_mut().now_or_never().is_none(), "the event is in a queue only");
+    assert_eq!(heard(&mut keeper).len(), 1);
+    assert!(settled.as_mut().now_or_never().is_none(), "and now in memory only");
+    kept.send_replace(studio);
+    settled.now_or_never().expect("what happens elsewhere it does not keep");
+
+    // A disk that does not answer delays nobody for ever.
+    start(&events, "studio");
+    let began = tokio::time::Instant::now();
+    events.settled().await;
+    assert_eq!(began.elapsed().as_secs(), SETTLED_WITHIN.as_secs());
+
+    // What happens after the end, the next start will tell: nothing is removed any more.
+    events.close();
+    assert!(events.settled().now_or_never().is_none());
+    let nobody_keeps = Events::new();
+    nobody_keeps.close();
+    nobody_keeps.settled().now_or_never().expect("there is nobody to wait for");
 }

@@ -138,7 +138,12 @@ impl Recorder {
         // Closes the journal.
         self.writer = None;
         let (spool, room, id) = (Arc::clone(&self.archive.spool), self.room.clone(), self.id.clone());
-        let remove = off_thread(move || spool.remove_recording(&room, &id));
+        let events = self.archive.events.clone();
+        let remove = async move {
+            // Until then a restart would find the recording and tell of it once more.
+            events.settled().await;
+            off_thread(move || spool.remove_recording(&room, &id)).await
+        };
         ctx.spawn(remove.into_actor(self).map(|removed, recorder, ctx| {
             if let Err(error) = removed.and_then(|removed| removed) {
                 error!(recording = %recorder.id, error = with_cause(&error), "the spool could not be cleaned up");

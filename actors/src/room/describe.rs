@@ -169,6 +169,8 @@ impl Room {
         let udp = self.shared.workers.iter().map(|worker| worker.udp.clone().recipient()).collect();
         let uploader = self.shared.archive.uploader.clone().recipient();
         let limits = json!(self.shared.limits.state());
+        let events = json!(self.shared.archive.events.state());
+        let webhooks: Vec<_> = self.shared.webhooks.iter().map(|webhook| json!(webhook.state())).collect();
         async move {
             let relays = observe_all(relays).await;
             let packager = match packager {
@@ -180,6 +182,8 @@ impl Room {
             json!({
                 "room": own,
                 "limits": limits,
+                "events": events,
+                "webhooks": webhooks,
                 "relays": relays,
                 "peers": peers,
                 "packager": packager,

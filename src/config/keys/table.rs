@@ -14,6 +14,7 @@ use crate::config::report::Fault;
 use crate::config::size::show_size;
 use crate::config::storage::{path, secret, show_option, storage_url};
 use crate::config::value::{boolean, choice, integer, size, text};
+use crate::config::webhooks::Webhook;
 use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
 
 /// Room for a few segments of a few recordings, below which nothing would be recorded for long.
@@ -22,7 +23,7 @@ const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
 const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 29] = [
+pub(in crate::config) static KEYS: [Key; 30] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -236,6 +237,17 @@ pub(in crate::config) static KEYS: [Key; 29] = [
         show: |config| {
             let rules = config.rooms.iter().filter_map(|rule| Some((rule.rooms.to_string(), rule.record?.into())));
             rules.collect()
+        },
+    },
+    Key {
+        path: "webhooks",
+        kind: Kind::Tables,
+        doc: "Receivers of events: `url`, `secret`, which `events` (patterns such as `recording.*`, all but \
+              `recording.segment` unless set), and of which `rooms` (a glob, `\"*\"` unless set).",
+        set: |config, input| store(&mut config.webhooks, Webhook::read_all(input.item)),
+        show: |config| match config.webhooks.as_slice() {
+            [] => Shown::new(),
+            webhooks => one(webhooks.iter().map(Webhook::show).collect::<Array>()),
         },
     },
     Key {

@@ -67,6 +67,19 @@ fn lists_of_tables_are_written_in_two_ways() {
 }
 
 #[test]
+fn a_key_without_a_section_is_set_everywhere_too() {
+    let hook = |url: &str| format!("[{{ url = \"https://{url}\", secret = \"s\" }}]");
+    let mut sources = file(&format!("webhooks = {}", hook("file.example.org")));
+    let url = |sources: &Sources| load(sources).webhooks[0].url.to_string();
+    assert_eq!(url(&sources), "https://file.example.org/***");
+    sources.env =
+        vec![("ONAIR_WEBHOOKS".into(), hook("env.example.org")), ("ONAIR_OTHER".into(), "no key of ours".into())];
+    assert_eq!(url(&sources), "https://env.example.org/***");
+    sources.flags = vec![set("webhooks", &hook("flag.example.org"))];
+    assert_eq!(url(&sources), "https://flag.example.org/***");
+}
+
+#[test]
 fn the_last_room_rule_that_matches_wins() {
     let mut sources = file("[rooms.\"*\"]\nrecord = false\n[rooms.\"studio-*\"]\nrecord = true");
     let records = |sources: &Sources, room: &str| load(sources).records(&RoomName::parse(room).unwrap());

@@ -47,6 +47,13 @@ fn secrets_are_masked_and_a_mask_does_not_load() {
             { urls = ["turn:t"], username = "u", credential = "hunter2" },
             { urls = ["turn:t"], secret = "hunter2" },
         ]
+        [[webhooks]]
+        url = "https://hooks.example.org/hunter2?token=hunter2"
+        secret = "hunter2"
+        [[webhooks]]
+        url = "https://hooks.example.com/"
+        secret = "hunter2"
+        events = ["recording.f*", "spool.pressure"]
         [storage.options]
         access_key_id = "hunter2"
         secret_access_key = "hunter2"
@@ -57,10 +64,15 @@ fn secrets_are_masked_and_a_mask_does_not_load() {
     let printed = config.to_toml();
     assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"), "{printed}");
     assert!(printed.contains("options.region = \"eu\""), "{printed}");
+    assert!(
+        printed.contains("\n[[webhooks]]\nurl = \"https://hooks.example.org/***\"\nsecret = \"***\"\n"),
+        "{printed}"
+    );
+    assert!(printed.contains("\nevents = [\"recording.f*\", \"spool.pressure\"]\nrooms = \"*\"\n"), "{printed}");
     sources.file = Some(("printed.toml".into(), printed));
     let found = mistakes(&sources);
-    assert_eq!(found.len(), 5, "{found:?}");
-    assert!(found.iter().all(|line| line.ends_with("is the mask of a printed configuration, not the secret")));
+    assert_eq!(found.len(), 5 + 2 * 2, "{found:?}");
+    assert!(found.iter().all(|line| line.contains("is the mask of a printed configuration, not the ")), "{found:?}");
 }
 
 #[test]

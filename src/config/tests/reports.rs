@@ -88,6 +88,46 @@ ice_servers = [
 }
 
 #[test]
+fn webhooks_are_blamed_one_by_one() {
+    let found = mistakes(&file(
+        r#"[[webhooks]]
+url = "ftp://hunter2.example.org"
+secret = ""
+[[webhooks]]
+url = "https://hunter2:x@example.org/"
+events = ["recording.done", "*"]
+room = "*"
+[[webhooks]]
+url = "hunter2"
+secret = "s"
+events = []
+"#,
+    ));
+    assert_eq!(
+        found,
+        [
+            "onair.toml:2: webhooks[0].url: has the scheme ftp, must be http or https",
+            "onair.toml:3: webhooks[0].secret: is empty",
+            "onair.toml:4: webhooks[1]: needs secret",
+            "onair.toml:5: webhooks[1].url: has a user or password in it; a receiver knows our events by their signature",
+            "onair.toml:6: webhooks[1].events[0]: is \"recording.done\", must be one of recording.started, \
+             recording.segment, recording.gap, recording.finished, recording.recovered, recording.failed, spool.pressure, \
+             or begin like one and end with *",
+            "onair.toml:7: webhooks[1].room: unknown key, did you mean rooms?",
+            "onair.toml:8: webhooks[2]: hears nothing: events is empty",
+            "onair.toml:9: webhooks[2].url: is not a URL, must look like \"https://example.org/hook\"",
+        ]
+    );
+    let one = "[[webhooks]]\nurl = \"https://example.org\"\nsecret = \"s\"\n";
+    assert_eq!(
+        mistakes(&file(&format!("{one}{one}"))),
+        ["onair.toml:4: webhooks[1]: has the url of another webhook: what waits for a receiver is kept under its url"]
+    );
+    let many: String = (0..33).map(|n| one.replace(".org", &format!(".org/{n}"))).collect();
+    assert_eq!(mistakes(&file(&many)), ["onair.toml:1: webhooks: has 33 entries, must be at most 32"]);
+}
+
+#[test]
 fn room_rules_are_checked_by_their_glob() {
     assert_eq!(
         mistakes(&file("[rooms.\"a/b\"]\nrecord = true\n[rooms.x]\nrecrd = true\n")),
