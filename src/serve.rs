@@ -10,6 +10,7 @@ use actix_web::web::Data;
 use onair_actors::core::session::Identity;
 use onair_actors::core::wall_clock::WallClock;
 use onair_actors::directory::Directory;
+use onair_actors::events::Events;
 use onair_actors::limits::{LimitSettings, Limits};
 use onair_actors::load::Gauge;
 use onair_actors::media_socket::MediaSocket;
@@ -71,6 +72,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         uploader,
         store: Arc::clone(&store),
         spool,
+        events: Events::new(),
         hls: hls_settings(&config),
         record: record_settings(config.clone()),
         gather_for: config.media.batch,

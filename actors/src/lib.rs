@@ -5,6 +5,7 @@
 
 pub mod core;
 pub mod directory;
+pub mod events;
 pub mod limits;
 pub mod load;
 pub mod media_socket;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use onair_media::{CodecConfig, MediaKind, RecordingId, RoomName};
 use onair_recorder::{
-    Completeness, Cut, GapReason, ManifestBuilder, ObjectName, ObjectPath, Progressive, RecordingPlaylists,
-    RecordingState, Segment,
+    Completeness, Cut, GapReason, ManifestBuilder, ObjectName, ObjectPath, Progressive, RecordingEvent,
+    RecordingPlaylists, RecordingState, Segment,
 };
 use serde::Serialize;
 use tracing::{error, info};
@@ -111,6 +111,7 @@ impl Recorder {
         let Recording { room, id, epoch } = recording.clone();
         let manifest = ManifestBuilder::new(room, id, &shared.record.server, epoch);
         let playlists = RecordingPlaylists::new(shared.hls.cut.target_duration_s());
+        shared.events.publish(&recording.room, &recording.id, RecordingEvent::Started { tracks: Vec::new() });
         Self {
             recording,
             shared,
@@ -125,6 +126,10 @@ impl Recorder {
             failures: 0,
             last_error: None,
         }
+    }
+
+    fn publish(&self, event: RecordingEvent) {
+        self.shared.events.publish(&self.recording.room, &self.recording.id, event);
     }
 
     fn path(&self, name: ObjectName) -> ObjectPath {
@@ -151,6 +156,7 @@ impl Recorder {
     /// An object will never be in the store: what would name it must not.
     fn lost(&mut self, name: &ObjectName, error: &str, ctx: &mut Context<Self>) {
         error!(recording = %self.recording.id, object = %name, error, "lost to the recording");
+        self.publish(RecordingEvent::object_lost(name));
         self.failures += 1;
         self.last_error = Some(error.into());
         self.pending.retain(|(other, ..)| other != name);
@@ -180,8 +186,12 @@ impl Recorder {
             // Without a new publisher session, media was lost on the way here.
             let reason = if segment.discontinuity { GapReason::PublisherReconnect } else { GapReason::Overload };
             self.manifest.add_gap(start_ms, duration_ms, reason);
+            self.publish(RecordingEvent::gap(start_ms, duration_ms, reason));
         }
         self.manifest.add_segment(segment, config, sha256);
+        if let Some(entry) = self.manifest.manifest().segments.last() {
+            self.publish(RecordingEvent::segment(entry));
+        }
         self.playlists.push(segment, config, self.recording.epoch);
         self.progressive.push_segment(segment, config);
         let duration_ms = self.manifest.manifest().duration_ms;
@@ -252,6 +262,7 @@ impl Recorder {
     fn seal(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Done;
         let manifest = self.manifest.manifest();
+        self.publish(RecordingEvent::finished(manifest));
         info!(room = %self.recording.room, recording = %self.recording.id, duration_ms = manifest.duration_ms, "stored");
         let (spool, Recording { room, id, .. }) = (Arc::clone(&self.shared.spool), self.recording.clone());
         let keep = self.failures > 0;

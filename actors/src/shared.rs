@@ -9,6 +9,7 @@ use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 
 use crate::core::session::Identity;
 use crate::directory::Directory;
+use crate::events::Events;
 use crate::limits::Limits;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
@@ -31,6 +32,8 @@ pub struct Shared {
     pub store: Arc<Store>,
     /// Where recordings wait until they are stored.
     pub spool: Arc<Spool>,
+    /// What happens is said here.
+    pub events: Events,
     /// How HLS is cut and kept.
     pub hls: HlsSettings,
     /// What is recorded.

@@ -33,7 +33,8 @@ pub struct Init {
     pub bytes: Bytes,
 }
 
-/// Holds one CMAF chunk: `moof` and `mdat` (ISO/IEC 23000-19 §7.3.2.3).
+/// Holds one CMAF chunk: `moof` and `mdat` (ISO/IEC 23000-19 §7.3.2.3), in the first part of a segment behind a
+/// [`crate::boxes::SegmentHead`].
 #[derive(Debug, Clone)]
 pub struct Part {
     /// The rendition.

@@ -2,6 +2,7 @@
 
 pub mod boxes;
 pub mod cut;
+pub mod event;
 pub mod fragmenter;
 mod listing;
 pub mod manifest;
@@ -9,6 +10,7 @@ pub mod measure;
 pub mod object;
 pub mod playlist;
 pub mod progressive;
+pub mod read;
 pub mod spool;
 pub mod store;
 #[cfg(test)]
@@ -17,12 +19,17 @@ mod ticks;
 pub mod window;
 
 pub use cut::{Cut, Init, Part, Sample, Segment};
+pub use event::{Event, EventBody, EventId, EventKind, Interest, PressureState, RecordingEvent, SpoolPressure};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
 pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256_hex};
 pub use measure::Measure;
 pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
+pub use read::{ReadError, read_head, read_init, read_segment};
 pub use spool::{Spool, SpoolError};
-pub use store::{Download, ListPage, ObjectInfo, RecordingQuery, RecordingSummary, Store, StoreError, Uploaded};
+pub use store::{
+    Download, ListPage, ObjectInfo, PART_BYTES, PartId, RecordingQuery, RecordingSummary, Store, StoreError,
+    UPLOAD_MAX_BYTES, UploadId, Uploaded,
+};
 pub use window::{Window, WindowSettings};

@@ -3,6 +3,7 @@
 
 pub mod demux;
 pub mod egress;
+pub mod event_log;
 pub mod fanout;
 pub mod gather;
 pub mod gop;

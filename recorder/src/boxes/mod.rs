@@ -4,11 +4,13 @@
 //! Nothing here holds state or media: configuration and samples in, bytes out.
 
 mod chunk;
+mod head;
 mod init;
 #[cfg(test)]
 mod tests;
 
 pub use chunk::{Chunk, chunk};
+pub use head::SegmentHead;
 pub use init::init_segment;
 pub(crate) use init::{handler, media_header, media_information, movie_header, sample_entry, track_header};
 
@@ -17,7 +19,8 @@ use onair_media::MediaKind;
 /// Counts the changes to the bytes that this module writes; the golden tests are tied to it.
 ///
 /// Parts that are already stored keep their form, so a change here must stay readable together with older parts.
-pub const FORMAT_VERSION: u32 = 1;
+/// Since version 2 a segment begins with a [`SegmentHead`].
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Flags of a sample that decoding may start with: it depends on no other (ISO/IEC 14496-12 §8.8.3.1).
 pub(crate) const SYNC_FLAGS: u32 = 0x0200_0000;

@@ -7,7 +7,7 @@ use mp4_atom::{Codec, Decode, DecodeMaybe, Ftyp, Moof, Moov};
 use onair_media::{CodecConfig, MediaKind};
 use sha2::{Digest, Sha256};
 
-use super::{FORMAT_VERSION, chunk, init_segment};
+use super::{FORMAT_VERSION, SegmentHead, chunk, init_segment};
 use crate::cut::Sample;
 use crate::testing::{h264, opus};
 
@@ -52,7 +52,7 @@ fn parse(bytes: &Bytes) -> (Ftyp, Moov) {
 
 #[test]
 fn init_segments_keep_their_bytes() {
-    assert_eq!(FORMAT_VERSION, 1);
+    assert_eq!(FORMAT_VERSION, 2);
     let digests: Vec<_> =
         [h264().as_ref(), &vp9(), &av1(), opus().as_ref()].map(|config| digest(&init_segment(config).unwrap())).into();
     assert_eq!(digests, INIT_DIGESTS);
@@ -62,7 +62,7 @@ fn init_segments_keep_their_bytes() {
 fn chunks_keep_their_bytes() {
     let sample = |size, sync| Sample { size, duration_ticks: 3000, composition_offset_ticks: 0, sync };
     let samples = [sample(3, true), sample(2, false)];
-    let chunk = chunk(MediaKind::Video, 7, 1 << 33, &samples, &[Bytes::from("abc"), Bytes::from("de")]);
+    let chunk = chunk(MediaKind::Video, 7, 1 << 33, None, &samples, &[Bytes::from("abc"), Bytes::from("de")]);
     #[rustfmt::skip]
     let golden: &[u8] = &[
         0, 0, 0, 112, b'm', b'o', b'o', b'f',
@@ -82,11 +82,22 @@ fn chunks_keep_their_bytes() {
 }
 
 #[test]
+fn a_head_moves_the_chunk_and_nothing_within_it() {
+    let samples = [Sample { size: 1, duration_ticks: 960, composition_offset_ticks: 0, sync: true }];
+    let build = |head| chunk(MediaKind::Audio, 1, 0, head, &samples, &[Bytes::from("a")]);
+    let head = SegmentHead { init: 2, discontinuity: true };
+    let (plain, headed) = (build(None), build(Some(head)));
+    assert_eq!(headed.bytes[..SegmentHead::BYTES], head.to_bytes());
+    assert_eq!(headed.bytes[SegmentHead::BYTES..], plain.bytes);
+    assert_eq!(headed.payload_offset, plain.payload_offset + SegmentHead::BYTES);
+}
+
+#[test]
 fn reordered_pictures_carry_signed_offsets() {
     let sample =
         |composition_offset_ticks| Sample { size: 1, duration_ticks: 3000, composition_offset_ticks, sync: true };
     let payloads = [Bytes::from("a"), Bytes::from("b")];
-    let chunk = chunk(MediaKind::Video, 1, 0, &[sample(3000), sample(-3000)], &payloads);
+    let chunk = chunk(MediaKind::Video, 1, 0, None, &[sample(3000), sample(-3000)], &payloads);
     let moof = Moof::decode_maybe(&mut chunk.bytes.as_ref()).unwrap().unwrap();
     let offsets: Vec<_> = moof.traf[0].trun[0].samples.iter().map(|entry| entry.cts).collect();
     assert_eq!(offsets, [Some(3000), Some(-3000)]);

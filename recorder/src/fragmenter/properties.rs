@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::{Fragmenter, FragmenterSettings};
 use crate::cut::{Cut, Part, Segment};
+use crate::read::read_segment;
 use crate::testing::{frame, h264, opus, pull};
 use crate::ticks::from_duration;
 
@@ -127,6 +128,7 @@ fn check_segment(segment: &Segment, previous: Option<&Segment>, open: &[Arc<Part
     assert_eq!(next, segment.start_ticks + segment.duration_ticks as i64);
     assert_eq!(segment.independent, segment.parts[0].independent);
     assert!(segment.duration_ticks <= longest_ticks(segment.kind));
+    check_read_back(segment);
     let Some(previous) = previous else { return };
     assert!(segment.msn > previous.msn);
     if !segment.discontinuity {
@@ -134,6 +136,14 @@ fn check_segment(segment: &Segment, previous: Option<&Segment>, open: &[Arc<Part
         assert_eq!(segment.start_ticks, previous.start_ticks + previous.duration_ticks as i64);
         assert_eq!(segment.init, previous.init);
     }
+}
+
+/// Whoever has nothing but the object learns all that was known when it was cut.
+fn check_read_back(cut: &Segment) {
+    let read = read_segment(cut.kind, cut.msn, cut.bytes.clone()).unwrap();
+    let all = |segment: &Segment| format!("{segment:?}");
+    assert_eq!(all(&read.without_media()), all(&cut.without_media()));
+    assert!(read.parts.iter().zip(&cut.parts).all(|(read, cut)| read.bytes == cut.bytes));
 }
 
 /// `EXTINF` rounds to the target duration at most.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use onair_media::MediaKind;
 
-use crate::boxes::{Chunk, chunk};
+use crate::boxes::{Chunk, SegmentHead, chunk};
 use crate::cut::{Cut, Part, Sample, Segment};
 
 /// Collects samples into parts and parts into one segment of one rendition.
@@ -65,8 +65,10 @@ impl OpenSegment {
         *chunks = chunks.wrapping_add(1);
         let samples = std::mem::take(&mut self.samples);
         let start = u64::try_from(self.part_start_ticks).expect("frames before the start of time are not accepted");
+        let head = SegmentHead { init: self.init, discontinuity: self.discontinuity };
+        let head = self.parts.is_empty().then_some(head);
         let Chunk { bytes, payload_offset } =
-            chunk(self.kind, *chunks, start, &samples, &std::mem::take(&mut self.payloads));
+            chunk(self.kind, *chunks, start, head, &samples, &std::mem::take(&mut self.payloads));
         let part = Arc::new(Part {
             kind: self.kind,
             msn: self.msn,

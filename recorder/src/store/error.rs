@@ -1,5 +1,7 @@
 //! What can go wrong with a store.
 
+use super::{PART_BYTES, PARTS_MAX};
+
 /// Says what went wrong with the store, and with which object.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -70,6 +72,40 @@ pub enum StoreError {
         path: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A part has a size that no upload can have there, or nothing in it.
+    #[error("part {index} of {path} has {bytes} bytes; all but the last one have {PART_BYTES}, and that one not more")]
+    PartSize {
+        /// The object.
+        path: String,
+        /// The part, from 0.
+        index: usize,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// An upload has no parts, or more than a store takes.
+    #[error("{path} has {parts} parts; there may be 1 to {PARTS_MAX}")]
+    PartCount {
+        /// The object.
+        path: String,
+        /// How many parts.
+        parts: u64,
+    },
+    /// The store no longer knows the upload, or some of its parts: it has to begin again.
+    #[error("the upload of {path} is gone")]
+    UploadGone {
+        /// The object.
+        path: String,
+    },
+    /// The object is not there as it was stored.
+    #[error("{path} should have {expected} bytes, {}", found.map_or("and is not there".into(), |found| format!("and has {found}")))]
+    Unconfirmed {
+        /// The object.
+        path: String,
+        /// The size in bytes that it should have.
+        expected: u64,
+        /// The size that it has; absent when it is not there.
+        found: Option<u64>,
     },
     /// The store failed.
     #[error("{operation} {path}")]

@@ -5,9 +5,12 @@
 
 mod error;
 mod list;
+mod memory;
 mod open;
+mod staged;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions,
@@ -25,11 +29,14 @@ use sha2::{Digest, Sha256};
 
 pub use self::error::StoreError;
 pub use self::list::{ListPage, RecordingQuery, RecordingSummary};
+use self::upload::PartStore;
+pub use self::upload::{PartId, UPLOAD_MAX_BYTES, UploadId};
 use crate::manifest::hex;
 use crate::object::{ObjectName, ObjectPath};
 
-/// The size of an upload's parts: above the 5 MiB that S3 demands, and all alike, as some stores want it.
-const PART_BYTES: u64 = 8 << 20;
+/// The size of an upload's parts but the last, in bytes: above the 5 MiB that S3 demands, and all alike, as some stores
+/// want it.
+pub const PART_BYTES: u64 = 8 << 20;
 
 /// S3 takes 10,000 parts in one upload.
 const PARTS_MAX: u64 = 10_000;
@@ -44,8 +51,19 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     /// Everything stands below it.
     prefix: Path,
-    /// Whether the store takes a content type and cache rules; a directory does not.
-    keeps_attributes: bool,
+    attributes: Taken,
+    /// Where uploads in parts go that outlive the process.
+    parts: Option<Arc<dyn PartStore>>,
+}
+
+/// When a store takes a content type and cache rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Always,
+    /// Azure takes them only when an upload completes, and the library's parts give no way to say them there.
+    WithPut,
+    /// A directory has no place for them.
+    Never,
 }
 
 /// Describes a stored object.
@@ -79,6 +97,16 @@ pub struct Uploaded {
 }
 
 impl Store {
+    /// Uses a store that is open already, from its root, also for uploads in parts. It has to take attributes.
+    pub fn with_parts<T: ObjectStore + MultipartStore>(store: Arc<T>) -> Self {
+        let parts = Arc::<T>::clone(&store);
+        Self { parts: Some(parts), ..Self::from_root(store) }
+    }
+
+    fn from_root(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, prefix: Path::default(), attributes: Taken::Always, parts: None }
+    }
+
     /// Stores an object, replacing the one of the same name.
     ///
     /// # Errors
@@ -170,7 +198,7 @@ impl Store {
 
     fn attributes(&self, name: &ObjectName) -> Attributes {
         let mut attributes = Attributes::new();
-        if self.keeps_attributes {
+        if self.attributes != Taken::Never {
             attributes.insert(Attribute::ContentType, name.content_type().into());
             attributes.insert(Attribute::CacheControl, cache_control(name).into());
         }
@@ -252,9 +280,10 @@ impl Store {
 }
 
 impl From<Arc<dyn ObjectStore>> for Store {
-    /// Uses a store that is open already, from its root. It has to take attributes, as all but directories do.
+    /// Uses a store that is open already, from its root. It has to take attributes, as all but directories do. Of the
+    /// uploads in parts that outlive the process it can do none: [`Store::with_parts`].
     fn from(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, prefix: Path::default(), keeps_attributes: true }
+        Self::from_root(inner)
     }
 }
 

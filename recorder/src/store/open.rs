@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use url::Url;
 
-use super::{Store, StoreError};
+use super::memory::InMemoryUploads;
+use super::staged::Staging;
+use super::{Store, StoreError, Taken};
 
 /// How long a connection may take to come about, and a request from its first byte to its answer's last, unless the
 /// options say otherwise. Two parts of 8 MiB at once are through in 5 min at 450 kbit/s; in the library's 30 s they
@@ -39,8 +41,8 @@ fn settings(options: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &
 
 /// Builds one of the cloud stores: environment first, then the URL, then our timeouts, then the options.
 macro_rules! cloud {
-    ($builder:ty, $url:expr, $options:expr) => {{
-        let builder = <$builder>::from_env().with_url($url.as_str()).with_retry(retries());
+    ($builder:expr, $url:expr, $options:expr) => {{
+        let builder = $builder.with_url($url.as_str()).with_retry(retries());
         let builder = settings($options).try_fold(builder, |builder, (key, value)| {
             let key = FromStr::from_str(&key.to_ascii_lowercase())
                 .map_err(|_| StoreError::Option { key: key.into(), scheme: $url.scheme().into() })?;
@@ -60,16 +62,21 @@ impl Store {
     /// [`StoreError::Scheme`], [`StoreError::Option`] or [`StoreError::Open`], with the URL but without its password.
     pub fn open(url: &Url, options: &BTreeMap<String, String>) -> Result<Self, StoreError> {
         let open = |source| StoreError::Open { url: redacted(url), source };
-        let prefix = || Path::from_url_path(url.path()).map_err(|err| open(err.into()));
-        let inner: Arc<dyn ObjectStore> = match url.scheme() {
+        let store = match url.scheme() {
             "file" => return Self::open_directory(url),
-            "memory" => Arc::new(InMemory::new()),
-            "s3" | "s3a" => cloud!(AmazonS3Builder, url, options),
-            "gs" => cloud!(GoogleCloudStorageBuilder, url, options),
-            "az" | "azure" | "abfs" | "abfss" => cloud!(MicrosoftAzureBuilder, url, options),
+            "memory" => {
+                let memory = InMemory::new();
+                let parts = Arc::new(InMemoryUploads::new(memory.clone()));
+                Self { parts: Some(parts), ..Self::from_root(Arc::new(memory)) }
+            }
+            "s3" | "s3a" => Self::with_parts(cloud!(AmazonS3Builder::from_env(), url, options)),
+            "gs" => Self::with_parts(cloud!(GoogleCloudStorageBuilder::from_env(), url, options)),
+            "az" | "azure" | "abfs" | "abfss" => {
+                Self { attributes: Taken::WithPut, ..Self::with_parts(cloud!(azure(), url, options)) }
+            }
             scheme => return Err(StoreError::Scheme { scheme: scheme.into() }),
         };
-        Ok(Self { inner, prefix: prefix()?, keeps_attributes: true })
+        Ok(Self { prefix: Path::from_url_path(url.path()).map_err(|err| open(err.into()))?, ..store })
     }
 
     /// Opens a directory as a store. What it says is stored survives a power failure, as in a bucket.
@@ -78,12 +85,32 @@ impl Store {
             url: redacted(url),
             source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a local path"),
         })?;
-        std::fs::create_dir_all(&directory).map_err(|source| StoreError::Directory { url: redacted(url), source })?;
-        let store = LocalFileSystem::new_with_prefix(&directory)
-            .map_err(|source| StoreError::Open { url: redacted(url), source })?;
-        let inner = Arc::new(store.with_automatic_cleanup(true).with_fsync(true));
-        Ok(Self { inner, prefix: Path::default(), keeps_attributes: false })
+        let unusable = |source| StoreError::Directory { url: redacted(url), source };
+        std::fs::create_dir_all(&directory).map_err(unusable)?;
+        // The library's paths begin with it as well.
+        let root = directory.canonicalize().map_err(unusable)?;
+        let files = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|source| StoreError::Open { url: redacted(url), source })?
+            .with_automatic_cleanup(true)
+            .with_fsync(true);
+        let parts = Arc::new(Staging::new(files.clone(), root));
+        Ok(Self { attributes: Taken::Never, parts: Some(parts), ..Self::from_root(Arc::new(files)) })
     }
+}
+
+/// Begins an Azure store. Its parts take no content type, so the library says it by the suffix when they are put
+/// together: of all that is written in parts only the MP4 has one of these.
+fn azure() -> MicrosoftAzureBuilder {
+    let by_suffix = ClientOptions::new().with_content_type_for_suffix("mp4", "video/mp4");
+    let builder = MicrosoftAzureBuilder::from_env().with_client_options(by_suffix);
+    // That replaced what the environment says of the client.
+    std::env::vars_os().fold(builder, |builder, (name, value)| {
+        let key = name.to_str().filter(|name| name.starts_with("AZURE_")).map(str::to_ascii_lowercase);
+        match (key.and_then(|key| key.parse().ok()), value.to_str()) {
+            (Some(key @ AzureConfigKey::Client(_)), Some(value)) => builder.with_config(key, value),
+            _ => builder,
+        }
+    })
 }
 
 /// Returns the URL without a password, for messages.
