@@ -11,6 +11,7 @@ pub mod object;
 pub mod playlist;
 pub mod progressive;
 pub mod read;
+pub mod retention;
 pub mod spool;
 pub mod store;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece, Progressive};
 pub use read::{ReadError, read_head, read_init, read_segment};
+pub use retention::{Budget, Expired, Expiry, RetentionPolicy};
 pub use spool::{Spool, SpoolError};
 pub use store::{
     Download, ListPage, ObjectInfo, PART_BYTES, PartId, RecordingQuery, RecordingSummary, Store, StoreError,
