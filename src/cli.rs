@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Load-test a WHIP and WHEP server, this one or another
     Load(LoadArgs),
+    /// Delete the recordings that have been kept for long enough, as the server does every ten minutes
+    Retention(RetentionArgs),
     /// Say what is wrong with the configuration, all of it at once
     CheckConfig,
 }
@@ -67,6 +69,14 @@ pub(crate) struct PublishArgs {
     /// Bearer token
     #[arg(long)]
     pub(crate) token: Option<Secret>,
+}
+
+/// Arguments of `retention`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RetentionArgs {
+    /// Say what would be deleted, and why, and delete nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Where the configuration comes from.

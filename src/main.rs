@@ -6,6 +6,7 @@ mod demo;
 mod load;
 mod logging;
 mod publish;
+mod retention;
 mod serve;
 mod sockets;
 mod tls;
@@ -50,6 +51,11 @@ fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let report = tokio::task::LocalSet::new().block_on(&runtime, load::run(&args))?;
             Ok(say(report.to_string().trim_end())?)
+        }
+        Command::Retention(args) => {
+            logging::install(&config.log);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(retention::run(&serve::open_store(&config)?, &config, &args))?)
         }
         Command::Publish(PublishArgs { file, to, looped, token }) => {
             logging::install(&config.log);

@@ -14,6 +14,7 @@ use onair_actors::events::Events;
 use onair_actors::limits::{LimitSettings, Limits};
 use onair_actors::load::Gauge;
 use onair_actors::media_socket::MediaSocket;
+use onair_actors::retention::Retention;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
@@ -27,6 +28,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::config::{self, Config, CorsOrigins, IceLogin};
+use crate::retention::policy_of;
 use crate::sockets::Sockets;
 use crate::tls;
 
@@ -42,6 +44,8 @@ struct Arbiters {
     workers: Vec<Arbiter>,
     /// Frames and objects: packagers, recorders, the uploader.
     packaging: Arbiter,
+    /// What nobody waits for: looking through the store, deleting what is old.
+    housekeeping: Arbiter,
 }
 
 /// Runs the server until a signal ends it. `started` hears where it can be reached.
@@ -57,7 +61,11 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let address = http.local_addr()?;
     let store = Arc::new(open_store(&config)?);
     let spool = Arc::new(Spool::open(config.storage.spool.clone()).await?);
-    let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
+    let arbiters = Arbiters {
+        workers: media.iter().map(|_| Arbiter::new()).collect(),
+        packaging: Arbiter::new(),
+        housekeeping: Arbiter::new(),
+    };
 
     let (uploads_to, uploads_from) = (Arc::clone(&store), Arc::clone(&spool));
     let uploader =
@@ -80,6 +88,8 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     });
     let rooms = RoomManager::start_in_arbiter(&arbiters.workers[0].handle(), |_| RoomManager::new(shared));
 
+    keep_house(&arbiters.housekeeping, &config, &store, &rooms);
+
     let state = Data::new(AppState {
         rooms: rooms.clone(),
         store,
@@ -99,10 +109,22 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     end_broadcasts(&rooms).await;
     handle.stop(true).await;
     serving.await??;
-    for arbiter in arbiters.workers.iter().chain([&arbiters.packaging]) {
+    for arbiter in arbiters.workers.iter().chain([&arbiters.packaging, &arbiters.housekeeping]) {
         arbiter.stop();
     }
     Ok(())
+}
+
+/// Looks through the store, so that lists are quick, and deletes from it what is not to be kept for ever.
+fn keep_house(arbiter: &Arbiter, config: &Config, store: &Arc<Store>, rooms: &Addr<RoomManager>) {
+    if config.retention.is_limited() {
+        let (store, rooms, policy_of) = (Arc::clone(store), rooms.clone(), policy_of(config.retention.clone()));
+        Retention::start_in_arbiter(&arbiter.handle(), move |_| Retention::new(store, rooms, policy_of));
+        return;
+    }
+    let store = Arc::clone(store);
+    // A store that is away says so to whoever asks for a list; these do without the index then.
+    arbiter.spawn(async move { drop(store.refresh_index().await) });
 }
 
 /// Has each worker read its socket.
@@ -132,7 +154,7 @@ fn limit_settings(config: &Config) -> LimitSettings {
 }
 
 /// Opens the store of the configuration.
-fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
+pub(crate) fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
     let options = config.storage.options.iter();
     let options = options.map(|(key, value)| (key.clone(), value.expose().to_owned())).collect();
     Ok(Store::open(&config.storage.url, &options)?)

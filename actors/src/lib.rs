@@ -15,6 +15,7 @@ pub mod patch;
 pub mod peer;
 pub mod recorder;
 pub mod relay;
+pub mod retention;
 pub mod room;
 pub mod room_manager;
 pub mod session_id;

@@ -122,5 +122,3 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod two_hours;

@@ -16,8 +16,6 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod track;
-#[cfg(test)]
-mod two_hours;
 
 use std::collections::VecDeque;
 use std::time::Duration;
