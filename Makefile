@@ -15,7 +15,7 @@ STORE_MODULES := tests/stores/node_modules/.package-lock.json
 VENV := .venv/requirements.txt
 RELEASE := target/release/onair
 
-.PHONY: help run demo bench bench-micro bench-instructions test test-ui test-rust test-browser check setup-build setup-demo setup-bench setup-test media clean
+.PHONY: help run demo bench bench-micro bench-instructions fuzz test test-ui test-rust test-browser check setup-build setup-demo setup-bench setup-test media clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-19s %s\n", $$1, $$2 }'
@@ -50,6 +50,9 @@ bench-micro: setup-build $(PAGES) ## Measure what a packet costs in each part of
 
 bench-instructions: setup-bench $(PAGES) ## Count a packet's instructions; bench/results shows what changed. CHECK=--check only compares
 	cargo bench --locked --bench instructions -- $(CHECK)
+
+fuzz: ## Feed whatever reads the bytes of others arbitrary ones, FUZZ_SECONDS (30) for each target
+	scripts/fuzz.sh $(or $(FUZZ_SECONDS),30)
 
 check: $(PAGES) ## Formatting, lints, and the licences of dependencies where cargo-deny is installed
 	cargo fmt --all --check

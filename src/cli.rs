@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Recover,
     /// Read a stored recording, all of it, and say what is wrong with it
     Verify(VerifyArgs),
+    /// Delete the recordings that have been kept for long enough, as the server does every ten minutes
+    Retention(RetentionArgs),
     /// Say what is wrong with the configuration, all of it at once
     CheckConfig,
 }
@@ -89,6 +91,14 @@ pub(crate) struct VerifyArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `retention`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RetentionArgs {
+    /// Say what would be deleted, and why, and delete nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Where the configuration comes from.

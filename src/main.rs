@@ -7,6 +7,7 @@ mod load;
 mod logging;
 mod publish;
 mod recover;
+mod retention;
 mod serve;
 mod sockets;
 mod tls;
@@ -59,6 +60,11 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let report = tokio::task::LocalSet::new().block_on(&runtime, load::run(&args))?;
             say(report.to_string().trim_end())?;
+        }
+        Command::Retention(args) => {
+            logging::install(&config.log);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(retention::run(&serve::open_store(&config)?, &config, &args))?;
         }
         Command::Publish(PublishArgs { file, to, looped, token }) => {
             logging::install(&config.log);

@@ -16,6 +16,7 @@ use onair_actors::limits::{LimitSettings, Limits};
 use onair_actors::load::Gauge;
 use onair_actors::media_socket::MediaSocket;
 use onair_actors::recovery::Recovery;
+use onair_actors::retention::Retention;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
 use onair_actors::udp::Udp;
@@ -30,6 +31,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::config::{self, Config, CorsOrigins, IceLogin};
+use crate::retention::policy_of;
 use crate::sockets::Sockets;
 use crate::tls;
 
@@ -51,6 +53,8 @@ struct Arbiters {
     workers: Vec<Arbiter>,
     /// Frames and objects: packagers, recorders, the uploader.
     packaging: Arbiter,
+    /// What nobody waits for: looking through the store, deleting what is old.
+    housekeeping: Arbiter,
 }
 
 /// Runs the server until a signal ends it. `started` hears where it can be reached.
@@ -68,7 +72,11 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let spool = Arc::new(open_spool(&config)?);
     let events = Events::new();
     let webhooks = start_webhooks(&config, &events).await?;
-    let arbiters = Arbiters { workers: media.iter().map(|_| Arbiter::new()).collect(), packaging: Arbiter::new() };
+    let arbiters = Arbiters {
+        workers: media.iter().map(|_| Arbiter::new()).collect(),
+        packaging: Arbiter::new(),
+        housekeeping: Arbiter::new(),
+    };
 
     let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool), events.clone());
     let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
@@ -88,6 +96,8 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         limits: Limits::new(limit_settings(&config), gauges),
     });
     let rooms = RoomManager::start_in_arbiter(&arbiters.workers[0].handle(), |_| RoomManager::new(shared));
+
+    keep_house(&arbiters.housekeeping, &config, &store, &spool);
 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
@@ -113,10 +123,22 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     webhooks.finish().await;
     handle.stop(true).await;
     serving.await??;
-    for arbiter in arbiters.workers.iter().chain([&arbiters.packaging]) {
+    for arbiter in arbiters.workers.iter().chain([&arbiters.packaging, &arbiters.housekeeping]) {
         arbiter.stop();
     }
     Ok(())
+}
+
+/// Looks through the store, so that lists are quick, and deletes from it what is not to be kept for ever.
+fn keep_house(arbiter: &Arbiter, config: &Config, store: &Arc<Store>, spool: &Arc<Spool>) {
+    if config.retention.is_limited() {
+        let (store, spool, policy_of) = (Arc::clone(store), Arc::clone(spool), policy_of(config.retention.clone()));
+        Retention::start_in_arbiter(&arbiter.handle(), move |_| Retention::new(store, spool, policy_of));
+        return;
+    }
+    let store = Arc::clone(store);
+    // A store that is away says so to whoever asks for a list; these do without the index then.
+    arbiter.spawn(async move { drop(store.refresh_index().await) });
 }
 
 /// Has each worker read its socket.

@@ -18,6 +18,7 @@ mod load;
 mod publish_record;
 mod purity;
 mod recordings_api;
+mod retention;
 mod rooms;
 mod s3;
 mod shutdown;

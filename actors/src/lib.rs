@@ -17,6 +17,7 @@ pub mod peer;
 pub mod recorder;
 pub mod recovery;
 pub mod relay;
+pub mod retention;
 pub mod room;
 pub mod room_manager;
 pub mod session_id;

@@ -122,6 +122,3 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-#[path = "time/tests/two_hours.rs"]
-mod two_hours;

@@ -13,6 +13,7 @@ pub mod object;
 pub mod playlist;
 pub mod progressive;
 pub mod read;
+pub mod retention;
 pub mod spool;
 pub mod store;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece};
 pub use read::{ReadError, read_head, read_init, read_segment};
+pub use retention::{Budget, Expired, Expiry, RetentionPolicy};
 pub use spool::{
     Finish, FinishError, FinishPart, Fsync, Pressure, Resumed, Spool, SpoolError, SpoolSettings, SpoolWriter,
 };

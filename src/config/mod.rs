@@ -11,6 +11,7 @@ mod load;
 mod network;
 mod print;
 mod report;
+mod retention;
 mod secret;
 mod size;
 mod storage;
@@ -31,6 +32,7 @@ pub(crate) use entries::{IceLogin, IceServer, TokenGrant};
 pub(crate) use load::{Exposure, Flag, Sources};
 pub(crate) use network::CorsOrigins;
 pub(crate) use report::Report;
+pub(crate) use retention::Retention;
 pub(crate) use secret::Secret;
 pub(crate) use webhooks::Webhook;
 
@@ -47,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) hls: Hls,
     /// What is recorded.
     pub(crate) record: Record,
+    /// For how long recordings are kept.
+    pub(crate) retention: Retention,
     /// Who may do what.
     pub(crate) auth: Auth,
     /// Exceptions for some rooms, in the order they were written; a later one wins.
@@ -227,6 +231,7 @@ impl Config {
                 window: Duration::from_secs(60),
             },
             record: Record { default: true, mp4: true, reconnect: Duration::from_secs(30) },
+            retention: Retention::default(),
             auth: Auth { mode: AuthMode::None, tokens: Vec::new() },
             rooms: Vec::new(),
             webhooks: Vec::new(),

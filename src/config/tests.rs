@@ -5,6 +5,7 @@ mod docs;
 mod layers;
 mod printed;
 mod reports;
+mod retention;
 
 use std::path::PathBuf;
 

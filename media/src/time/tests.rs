@@ -1,3 +1,5 @@
+mod two_hours;
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -16,9 +16,6 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod track;
-#[cfg(test)]
-#[path = "tests/two_hours.rs"]
-mod two_hours;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Where segments and parts begin and end, told as broadcasts.
 
+mod two_hours;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 //! everything it stores was made elsewhere.
 
 mod error;
+mod index;
 mod list;
 mod memory;
 mod objects;
@@ -31,6 +32,7 @@ use onair_media::{RecordingId, RoomName};
 use sha2::{Digest, Sha256};
 
 pub use self::error::StoreError;
+use self::index::Index;
 pub use self::list::{ListPage, RecordingQuery, RecordingSummary};
 use self::upload::PartStore;
 pub use self::upload::{PartId, UPLOAD_MAX_BYTES, UploadId};
@@ -60,6 +62,7 @@ pub struct Store {
     storage_class: Option<AttributeValue>,
     /// Where uploads in parts go that outlive the process.
     parts: Option<Arc<dyn PartStore>>,
+    index: Arc<Index>,
 }
 
 /// When a store takes a content type and cache rules.
@@ -111,7 +114,14 @@ impl Store {
     }
 
     fn from_root(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, prefix: Path::default(), attributes: Taken::Always, storage_class: None, parts: None }
+        Self {
+            inner,
+            prefix: Path::default(),
+            attributes: Taken::Always,
+            storage_class: None,
+            parts: None,
+            index: Arc::default(),
+        }
     }
 
     /// Stores an object, replacing the one of the same name.
@@ -120,8 +130,12 @@ impl Store {
     /// [`StoreError::Backend`]; the former object, if there was one, is untouched.
     pub async fn put(&self, object: &ObjectPath, bytes: Bytes) -> Result<(), StoreError> {
         let options = PutOptions { attributes: self.attributes(&object.name), ..PutOptions::default() };
-        let put = self.inner.put_opts(&self.path(object), bytes.into(), options).await;
-        put.map(drop).map_err(StoreError::backend("put", object))
+        let put = self.inner.put_opts(&self.path(object), bytes.clone().into(), options).await;
+        put.map_err(StoreError::backend("put", object))?;
+        if object.name == ObjectName::manifest() {
+            self.index.note_written((object.recording.clone(), object.room.clone()), bytes);
+        }
+        Ok(())
     }
 
     /// Stores an object of `size` bytes that comes in chunks of any size, in parts, a few at a time.
@@ -181,6 +195,7 @@ impl Store {
     pub async fn delete_recording(&self, room: &RoomName, recording: &RecordingId) -> Result<usize, StoreError> {
         let name = format!("{room}/{recording}");
         let manifests = self.delete_manifest(room, recording).await?;
+        self.index.forget(&(recording.clone(), room.clone()));
         let found = self.inner.list(Some(&self.recording_prefix(room, recording))).map_ok(|meta| meta.location);
         let deleted = self.inner.delete_stream(found.boxed());
         let gone = |result: &Result<Path, object_store::Error>| {

@@ -11,6 +11,7 @@ use super::{Key, Kind, Shown};
 use crate::config::entries::{IceServer, TokenGrant, glob};
 use crate::config::network::{CorsOrigins, advertised, listen_address, show_advertised};
 use crate::config::report::Fault;
+use crate::config::retention::{max_age, max_bytes, show_age, show_bytes};
 use crate::config::size::show_size;
 use crate::config::storage::{path, secret, show_option, storage_url};
 use crate::config::value::{boolean, choice, integer, size, text};
@@ -23,7 +24,7 @@ const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
 const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 30] = [
+pub(in crate::config) static KEYS: [Key; 36] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -208,6 +209,28 @@ pub(in crate::config) static KEYS: [Key; 30] = [
         show: |config| one(whole(config.record.reconnect.as_secs().into())),
     },
     Key {
+        path: "record.retention",
+        kind: Kind::Text,
+        doc: "How long a recording is kept after its end, such as `30d` or `12h`; `forever` deletes none.",
+        set: |config, input| store(&mut config.retention.age.all, max_age(input.item)),
+        show: |config| one(show_age(config.retention.age.all)),
+    },
+    Key {
+        path: "record.retention_max_bytes",
+        kind: Kind::Text,
+        doc: "How much all recordings may take in the store together, such as `500GiB`, those of rooms with a limit of their \
+              own aside: beyond it the oldest are deleted; `unlimited` deletes none.",
+        set: |config, input| store(&mut config.retention.bytes.all, max_bytes(input.item)),
+        show: |config| one(show_bytes(config.retention.bytes.all)),
+    },
+    Key {
+        path: "record.retention_max_count",
+        kind: Kind::Integer,
+        doc: "How many finished recordings of each room are kept: beyond it the oldest are deleted; 0 to 1000000, 0 deletes none.",
+        set: |config, input| store(&mut config.retention.count.all, integer(input.item, 0..=1_000_000).map(unless_0)),
+        show: |config| one(or_0(config.retention.count.all)),
+    },
+    Key {
         path: "auth.mode",
         kind: Kind::Text,
         doc: "`none`: everybody may do everything, and the server listens on loopback only. `token`: `auth.tokens` decide.",
@@ -238,6 +261,38 @@ pub(in crate::config) static KEYS: [Key; 30] = [
             let rules = config.rooms.iter().filter_map(|rule| Some((rule.rooms.to_string(), rule.record?.into())));
             rules.collect()
         },
+    },
+    Key {
+        path: "rooms.*.retention",
+        kind: Kind::Text,
+        doc: "`record.retention` of the rooms that match the glob; the last match wins.",
+        set: |config, input| {
+            config.retention.age.set_for(glob(input.name).map_err(Fault::from)?, max_age(input.item)?);
+            Ok(())
+        },
+        show: |config| config.retention.age.show_rooms(show_age),
+    },
+    Key {
+        path: "rooms.*.retention_max_bytes",
+        kind: Kind::Text,
+        doc: "How much the recordings of the rooms that match the glob may take together, apart from \
+              `record.retention_max_bytes`; the last match wins.",
+        set: |config, input| {
+            config.retention.bytes.set_for(glob(input.name).map_err(Fault::from)?, max_bytes(input.item)?);
+            Ok(())
+        },
+        show: |config| config.retention.bytes.show_rooms(show_bytes),
+    },
+    Key {
+        path: "rooms.*.retention_max_count",
+        kind: Kind::Integer,
+        doc: "`record.retention_max_count` of the rooms that match the glob; the last match wins.",
+        set: |config, input| {
+            let count = unless_0(integer(input.item, 0..=1_000_000)?);
+            config.retention.count.set_for(glob(input.name).map_err(Fault::from)?, count);
+            Ok(())
+        },
+        show: |config| config.retention.count.show_rooms(|count| or_0(count).into()),
     },
     Key {
         path: "webhooks",
@@ -288,6 +343,15 @@ fn milliseconds(count: u32) -> Duration {
 
 fn seconds(count: u32) -> Duration {
     Duration::from_secs(count.into())
+}
+
+/// 0 stands for no limit.
+fn unless_0(count: u32) -> Option<u32> {
+    (count > 0).then_some(count)
+}
+
+fn or_0(count: Option<u32>) -> i64 {
+    count.unwrap_or_default().into()
 }
 
 fn one(value: impl Into<Value>) -> Shown {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use onair_media::{Alignment, Codec, Depacketized, Depacketizer, MediaKind, RtpPacket, SenderReport};
 
-use super::{Fragmenter, FragmenterSettings};
 use crate::cut::Cut;
+use crate::fragmenter::{Fragmenter, FragmenterSettings};
 
 const TWO_HOURS_US: u64 = 2 * 3600 * 1_000_000;
 

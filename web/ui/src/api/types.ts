@@ -51,6 +51,7 @@ export interface RecordingSummary {
   end: string | null;
   duration_ms: number;
   bytes: number;
+  stored_bytes: number;
   tracks: Track[];
 }
 
