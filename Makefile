@@ -15,7 +15,7 @@ STORE_MODULES := tests/stores/node_modules/.package-lock.json
 VENV := .venv/requirements.txt
 RELEASE := target/release/onair
 
-.PHONY: help run demo bench bench-micro bench-instructions fuzz test test-ui test-rust test-browser check setup-build setup-demo setup-bench setup-test media clean
+.PHONY: help run demo bench bench-micro bench-instructions fuzz test test-ui test-rust test-browser soak check setup-build setup-demo setup-bench setup-test media clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-19s %s\n", $$1, $$2 }'
@@ -40,6 +40,9 @@ test-browser: $(PAGES) $(BROWSER_MODULES) media
 	cargo test --workspace --locked --no-run
 	rm -rf target/browser-logs target/screenshots
 	ONAIR_BIN=$(CURDIR)/target/debug/onair node --test --test-concurrency=1 tests/browser/
+
+soak: setup-test $(PAGES) $(VENV) media ## Kill the server at two dozen instants of longer broadcasts. ONAIR_SEED=N chooses others
+	ONAIR_SOAK=1 cargo test --locked --test e2e -- chaos::
 
 bench: setup-bench $(PAGES) ## Measure what viewers cost; results in bench/results and docs/performance.md
 	cargo build --release --locked

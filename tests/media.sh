@@ -25,6 +25,8 @@ clip() {
 # The running time is part of the picture of testsrc2.
 picture() { echo -f lavfi -i "testsrc2=size=$1:rate=30:duration=$2"; }
 sound() { echo -f lavfi -i "sine=frequency=440:sample_rate=48000:duration=$1"; }
+# No two packets of noise are the same.
+noise() { echo -f lavfi -i "anoisesrc=color=pink:amplitude=0.3:sample_rate=48000:duration=$1:seed=1"; }
 opus=(-c:a libopus -b:a 64k -ac 2)
 h264=(-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 30 -keyint_min 30 -sc_threshold 0 -b:v 800k -maxrate 1M -bufsize 1M)
 plain=(-profile:v baseline -tune zerolatency)
@@ -38,3 +40,8 @@ clip $media/vp9-opus.mp4 $(picture 320x180 8) $(sound 8) -c:v libvpx-vp9 -deadli
     -auto-alt-ref 0 -g 30 -keyint_min 30 -b:v 400k -pix_fmt yuv420p "${opus[@]}"
 clip $media/av1-opus.mp4 $(picture 320x180 8) $(sound 8) -c:v libaom-av1 -usage realtime -cpu-used 8 -lag-in-frames 0 \
     -g 30 -keyint_min 30 -b:v 400k -pix_fmt yuv420p "${opus[@]}"
+# Every packet is another one, so that a recording can be held against the clip.
+clip $media/h264-distinct-opus.mp4 $(picture 640x360 12) $(noise 12) "${h264[@]}" "${plain[@]}" "${opus[@]}"
+# 2 MB a second: the first part of an upload is full after a few seconds.
+clip $media/h264-heavy-opus.mp4 $(picture 1280x720 8),noise=alls=40:allf=t $(noise 8) "${h264[@]}" "${plain[@]}" \
+    -preset ultrafast -b:v 16M -maxrate 16M -bufsize 4M "${opus[@]}"

@@ -35,7 +35,8 @@ pub struct Ledger {
     inits_missing: usize,
     /// Segments whose bytes are in the spool.
     spooled: VecDeque<Spooled>,
-    gap_reason: Option<GapReason>,
+    /// Why media before the next segment of a rendition is missing: video, sound.
+    gap_reasons: [Option<GapReason>; 2],
     manifest: ManifestBuilder,
     playlists: RecordingPlaylists,
     mp4: Option<Mp4>,
@@ -50,6 +51,8 @@ struct Unlisted {
     segment: Segment,
     sha256: [u8; 32],
     stored: bool,
+    /// Why media before it is missing, if it is known that some is.
+    lost: Option<GapReason>,
 }
 
 /// A segment whose file is in the spool.
@@ -109,7 +112,7 @@ impl Ledger {
             unlisted: VecDeque::new(),
             inits_missing: 0,
             spooled: VecDeque::new(),
-            gap_reason: None,
+            gap_reasons: [None; 2],
             manifest: ManifestBuilder::new(room, recording, &server, epoch),
             playlists: RecordingPlaylists::new(begun.target_duration_s),
             mp4: begun.mp4.then_some(mp4),
@@ -131,7 +134,8 @@ impl Ledger {
             }
             Entry::Part { part, .. } => self.apply_part(part),
             Entry::Segment { kind, msn, sha256 } => self.apply_segment(*kind, *msn, *sha256),
-            Entry::Gap(reason) => self.gap_reason = Some(*reason),
+            // Which rendition lost something shows in its next segment.
+            Entry::Gap(reason) => self.gap_reasons = [Some(*reason); 2],
             Entry::Stored { object } => self.apply_stored(object),
             Entry::Lost { object } => self.apply_lost(object),
             Entry::Stopped => self.stopped = true,
@@ -308,7 +312,8 @@ impl Ledger {
         let parts = std::mem::take(&mut self.open[slot(kind)]);
         if let Some(segment) = Segment::of_parts(parts).filter(|segment| segment.msn == msn) {
             self.ready.push_back((ObjectName::segment(&segment), segment.size_bytes()));
-            self.unlisted.push_back(Unlisted { segment, sha256, stored: false });
+            let lost = self.gap_reasons[slot(kind)].take();
+            self.unlisted.push_back(Unlisted { segment, sha256, stored: false, lost });
         }
     }
 
@@ -342,12 +347,15 @@ impl Ledger {
     /// Lists what the store has, as far as it has all before it.
     fn list_stored(&mut self) {
         while self.unlisted.front().is_some_and(|unlisted| unlisted.stored) {
-            let Some(Unlisted { segment, sha256, .. }) = self.unlisted.pop_front() else { return };
+            let Some(Unlisted { segment, sha256, lost, .. }) = self.unlisted.pop_front() else { return };
             let Some(config) = self.configs.get(&(segment.kind, segment.init)) else { continue };
-            if let Some((start_ms, duration_ms)) = self.manifest.gap_before(&segment) {
+            let of_rendition = lost.zip(self.manifest.gap_in_rendition(&segment));
+            if let Some((reason, (start_ms, duration_ms))) = of_rendition {
+                self.manifest.add_gap(start_ms, duration_ms, reason);
+            } else if let Some((start_ms, duration_ms)) = self.manifest.gap_before(&segment) {
                 // Without a new publisher session, media was lost on the way here.
-                let lost = if segment.discontinuity { GapReason::PublisherReconnect } else { GapReason::Overload };
-                self.manifest.add_gap(start_ms, duration_ms, self.gap_reason.take().unwrap_or(lost));
+                let reason = if segment.discontinuity { GapReason::PublisherReconnect } else { GapReason::Overload };
+                self.manifest.add_gap(start_ms, duration_ms, reason);
             }
             self.manifest.add_segment(&segment, config, hex(&sha256));
             self.playlists.push(&segment, config, self.begun.epoch);
@@ -418,3 +426,6 @@ const fn slot(kind: MediaKind) -> usize {
         MediaKind::Audio => 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ pub struct Manifest {
     pub tracks: Vec<TrackEntry>,
     /// In the order in which they were cut.
     pub segments: Vec<SegmentEntry>,
-    /// Times for which there is nothing.
+    /// Times for which there is nothing, or nothing of one rendition because it was lost here.
     pub gaps: Vec<Gap>,
     /// The stored objects beside segments and playlists.
     pub objects: Vec<ObjectEntry>,
@@ -165,6 +165,8 @@ pub struct ManifestBuilder {
     origin: Option<i64>,
     /// Where the last segment of all ends, on the grid.
     end: i64,
+    /// Where the last segment of each rendition ends, on the grid: video, sound.
+    ends: [Option<i64>; 2],
     video: Measure,
     audio: Measure,
 }
@@ -193,6 +195,7 @@ impl ManifestBuilder {
             epoch,
             origin: None,
             end: 0,
+            ends: [None; 2],
             video: Measure::new(MediaKind::Video),
             audio: Measure::new(MediaKind::Audio),
         }
@@ -217,6 +220,7 @@ impl ManifestBuilder {
             self.manifest.start = wallclock(self.epoch, segment.kind, segment.start_ticks);
         }
         self.end = self.end.max(start.saturating_add(span));
+        self.ends[slot(segment.kind)] = Some(start.saturating_add(span));
         self.manifest.duration_ms = self.millis_from_start(self.end);
         self.manifest.end = later(self.manifest.start, self.manifest.duration_ms);
         self.manifest.segments.push(SegmentEntry {
@@ -238,8 +242,29 @@ impl ManifestBuilder {
         (self.origin.is_some() && duration_ms > 0).then(|| (self.millis_from_start(self.end), duration_ms))
     }
 
-    /// Lists a time for which there is nothing.
+    /// Returns the gap before a segment in its own rendition, whatever the other one has.
+    ///
+    /// Asked before [`ManifestBuilder::add_segment`].
+    pub fn gap_in_rendition(&self, segment: &Segment) -> Option<(u64, u64)> {
+        let end = self.ends[slot(segment.kind)]?;
+        let duration_ms = millis(to_grid(segment.kind, segment.start_ticks).saturating_sub(end));
+        (duration_ms > 0).then(|| (self.millis_from_start(end), duration_ms))
+    }
+
+    /// Lists a time for which there is nothing, at least in one rendition. Where it touches the last gap for the same
+    /// reason, as when picture and sound were lost together, both are one.
     pub fn add_gap(&mut self, start_ms: u64, duration_ms: u64, reason: GapReason) {
+        let end_ms = start_ms.saturating_add(duration_ms);
+        if let Some(last) = self.manifest.gaps.last_mut()
+            && last.reason == reason
+            && start_ms <= last.start_ms + last.duration_ms
+            && last.start_ms <= end_ms
+        {
+            let end_ms = end_ms.max(last.start_ms + last.duration_ms);
+            last.start_ms = last.start_ms.min(start_ms);
+            last.duration_ms = end_ms - last.start_ms;
+            return;
+        }
         self.manifest.gaps.push(Gap { start_ms, duration_ms, reason });
     }
 
@@ -300,6 +325,13 @@ fn track_entry(config: &CodecConfig, measure: &Measure) -> TrackEntry {
         frame_rate: frame_rate.map(|rate| (rate * 1000.0).round() / 1000.0),
         sample_rate: (kind == MediaKind::Audio).then_some(clock_rate_hz(kind)),
         channels,
+    }
+}
+
+const fn slot(kind: MediaKind) -> usize {
+    match kind {
+        MediaKind::Video => 0,
+        MediaKind::Audio => 1,
     }
 }
 

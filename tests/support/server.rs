@@ -1,6 +1,6 @@
 //! The program under test, with directories of its own.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -36,6 +36,7 @@ pub(crate) fn run_onair(arguments: &[&str]) -> Output {
 pub(crate) struct Server {
     child: Child,
     base: String,
+    arguments: Vec<String>,
     dir: TempDir,
     http: Client,
 }
@@ -52,20 +53,28 @@ impl Server {
     }
 
     fn on(dir: TempDir, arguments: &[&str]) -> Self {
-        let (child, base) = spawn(dir.path(), arguments);
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let (child, base) = serve(dir.path(), &arguments);
         let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20));
-        Self { child, base, dir, http: http.build().expect("nothing of it needs the machine") }
+        let http = http.build().expect("nothing of it needs the machine");
+        Self { child, base, arguments, dir, http }
     }
 
-    /// Ends the server by SIGKILL, as a power cut does.
+    /// Ends it like a power cut for the process: SIGKILL, in the middle of whatever it does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it is our child");
     }
 
-    /// Starts it again on the same directories, with other arguments if need be; its address is a new one.
-    pub(crate) fn start_again(&mut self, arguments: &[&str]) {
-        (self.child, self.base) = spawn(self.dir.path(), arguments);
+    /// Starts it again on the same directories, with the same arguments and more; the ports are other ones.
+    pub(crate) fn start_again(&mut self, more: &[&str]) {
+        self.arguments.extend(more.iter().map(ToString::to_string));
+        (self.child, self.base) = serve(self.dir.path(), &self.arguments);
+    }
+
+    /// Runs another command of the program on the same directories to its end.
+    pub(crate) fn run(&self, command: &str) -> Output {
+        command_in(self.dir.path(), command, &self.arguments).output().expect("the program was built by cargo")
     }
 
     /// Returns the address of a path, which begins with a slash.
@@ -96,8 +105,19 @@ impl Server {
 
     /// Waits until a room is as wanted.
     pub(crate) fn wait_for_room(&self, room: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for_room_within(room, what, Duration::from_secs(20), wanted)
+    }
+
+    /// The same for what may take longer.
+    pub(crate) fn wait_for_room_within(
+        &self,
+        room: &str,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let path = format!("/api/rooms/{room}");
-        eventually(what, Duration::from_secs(20), || self.json(&path).filter(|state| wanted(state)))
+        eventually(what, within, || self.json(&path).filter(|state| wanted(state)))
     }
 
     /// Waits until a room is live.
@@ -150,10 +170,10 @@ impl Drop for Server {
     }
 }
 
-/// Starts the program on a directory, and waits until it is ready.
-fn spawn(dir: &Path, arguments: &[&str]) -> (Child, String) {
+/// Prepares a command in a directory; arguments win over the defaults.
+fn command_in(dir: &Path, name: &str, arguments: &[String]) -> Command {
     let mut command = program();
-    command.arg("serve");
+    command.arg(name);
     for setting in [
         "http.listen=127.0.0.1:0".into(),
         format!("storage.url=file://{}", dir.join("recordings").display()),
@@ -163,9 +183,15 @@ fn spawn(dir: &Path, arguments: &[&str]) -> (Child, String) {
     ] {
         command.args(["--set", &setting]);
     }
-    let log = File::options().create(true).append(true).open(dir.join("log")).expect("the directory is ours");
-    command.args(arguments).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-    let mut child = command.spawn().expect("the program was built by cargo");
+    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    command
+}
+
+/// Starts a server in a directory and returns its address.
+fn serve(dir: &Path, arguments: &[String]) -> (Child, String) {
+    let log = OpenOptions::new().create(true).append(true).open(dir.join("log")).expect("the directory is ours");
+    let mut command = command_in(dir, "serve", arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the program was built by cargo");
     let base = ready_line(&mut child, dir);
     (child, base)
 }

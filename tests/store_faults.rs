@@ -1,0 +1,115 @@
+//! A store that misbehaves in every way that stores are known to: each byte arrives all the same, and the broadcast goes
+//! on meanwhile.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{
+    Fate, Objects, Proxy, Request, S3, Server, alone, check_stored, check_unbroken, clip, eventually, manifest,
+    packets, publish,
+};
+
+const CLIP: &str = "h264-heavy-opus.mp4";
+
+/// Pauses between attempts grow up to half a minute, and a busy machine is slow besides.
+const WITHIN: Duration = Duration::from_secs(150);
+
+/// What becomes of the first request for some objects; everything after that is passed on.
+const FAULTS: [(&str, Fate); 9] = [
+    ("PUT /video/init-1.mp4", Fate::Refused(500, "X-Fault: 1")),
+    ("PUT /audio/init-1.mp4", Fate::Refused(429, "Retry-After: 1")),
+    ("PUT /video/000001.m4s", Fate::ResetInBody),
+    ("PUT /audio/000001.m4s", Fate::AnswerTruncated),
+    ("PUT /video/000002.m4s", Fate::Swallowed),
+    ("PUT /audio/000002.m4s", Fate::Refused(503, "Retry-After: 1")),
+    ("PUT /video/000003.m4s", Fate::Delayed(Duration::from_secs(3))),
+    ("PUT /recording.json", Fate::Swallowed),
+    ("PUT part 2", Fate::ResetInBody),
+];
+
+/// Names a request as [`FAULTS`] does.
+fn name_of(request: &Request) -> String {
+    if let Some(number) = request.part_number() {
+        return format!("PUT part {number}");
+    }
+    // bucket, prefix of two, room, recording.
+    let path: Vec<_> = request.target.splitn(7, '/').collect();
+    format!("{} /{}", request.method, path.get(6).copied().unwrap_or_default())
+}
+
+/// Counts the segments that were ever in the live video playlist.
+fn listed(server: &Server) -> u64 {
+    let get = |path: &str| {
+        let answer = server.request(Method::GET, path).send().expect("the server is up");
+        answer.text().expect("the body arrives")
+    };
+    let multivariant = get("/hls/room/index.m3u8");
+    let video = multivariant.lines().find(|line| line.ends_with("/video/index.m3u8")).expect("a rendition");
+    let playlist = get(&format!("/hls/room/{video}"));
+    let last = playlist.lines().rev().find_map(|line| line.strip_suffix(".m4s")).expect("a segment");
+    last.parse().expect("segments are numbered")
+}
+
+#[test]
+fn every_byte_reaches_a_store_that_misbehaves() {
+    let _alone = alone();
+    let mut s3 = S3::start();
+    let proxy = Proxy::before(s3.address());
+    let mut faults: HashMap<&str, Fate> = FAULTS.into_iter().collect();
+    proxy.decide(move |request| faults.remove(name_of(request).as_str()).unwrap_or(Fate::Passed));
+    let arguments = S3::arguments(&proxy.address());
+    let server = Server::with(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let publisher = publish(CLIP, &server.url("/whip/room"), &["--loop"]);
+    server.wait_for_room("room", "HLS is ready", |room| room["hls"]["state"] == "ready");
+    let recording = server.json("/api/rooms/room").expect("it is live")["recording"]["recording"].clone();
+    let recording = recording.as_str().expect("an id");
+    eventually("each fault was met", WITHIN, || {
+        (proxy.count(|request| request.fate != Fate::Passed) >= FAULTS.len()).then_some(())
+    });
+
+    // The upload in parts vanishes when a part of it is there.
+    eventually("a part is stored", WITHIN, || {
+        (proxy.count(|request| request.part_number().is_some() && request.is_done()) > 0).then_some(())
+    });
+    s3.forget_uploads();
+    eventually("the upload begins again", WITHIN, || {
+        (proxy.count(|request| request.begins_upload() && request.is_done()) >= 2).then_some(())
+    });
+
+    // The store is away. The broadcast goes on, and what waits is to be seen.
+    proxy.decide(|_| Fate::Dead);
+    let before = listed(&server);
+    server.wait_for_room("room", "segments wait", |room| {
+        let actors = &room["actors"];
+        actors["packager"]["recorder"]["segments_waiting"].as_u64() >= Some(8)
+            && actors["uploader"]["waiting"].as_u64() >= Some(1)
+            && actors["uploader"]["last_error"].is_string()
+    });
+    assert!(listed(&server) >= before + 3, "the live playlist went on");
+    assert_eq!(server.json("/api/rooms/room").expect("it is live")["recording"]["state"], "recording");
+    proxy.decide(|_| Fate::Passed);
+    server.wait_for_room_within("room", "the backlog is gone", WITHIN, |room| {
+        room["actors"]["packager"]["recorder"]["segments_waiting"].as_u64() <= Some(2)
+    });
+    publisher.kill();
+    eventually("the recording is complete", WITHIN, || {
+        let list = server.json("/api/recordings?room=room")?["recordings"].as_array()?.clone();
+        list.into_iter().find(|recording| recording["state"] == "complete")
+    });
+
+    let objects = s3.recording("room", recording);
+    let manifest = manifest(&objects);
+    assert_eq!(manifest["gaps"], Value::Array(Vec::new()), "{manifest}");
+    check_stored(&objects, &manifest);
+    for (kind, name) in [('v', "video"), ('a', "audio")] {
+        let published = packets(clip(CLIP).to_str().expect("UTF-8"), kind);
+        let in_segments = packets(&objects.playable(&format!("{name}/index.m3u8")), kind);
+        let in_mp4 = packets(&objects.playable("recording.mp4"), kind);
+        check_unbroken(name, &in_segments, &published);
+        assert!(in_segments == in_mp4, "{name}: segments and MP4 have the same packets");
+    }
+    assert!(s3.uploads().is_empty(), "no upload is left behind");
+}
