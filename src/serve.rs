@@ -19,6 +19,7 @@ use onair_actors::recovery::Recovery;
 use onair_actors::retention::Retention;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
+use onair_actors::spool_watch::SpoolWatch;
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
 use onair_actors::webhook::{SigningKey, WebhookError, WebhookSettings, Webhooks};
@@ -81,6 +82,8 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool), events.clone());
     let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
     Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
+    let watched = Arc::clone(&archive);
+    SpoolWatch::start_in_arbiter(&arbiters.housekeeping.handle(), |_| SpoolWatch::new(watched));
     let directory = Arc::new(Directory::default());
     let gauges: Vec<Arc<Gauge>> = media.iter().map(|_| Arc::default()).collect();
     let shared = Arc::new(Shared {

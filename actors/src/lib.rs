@@ -22,6 +22,7 @@ pub mod room;
 pub mod room_manager;
 pub mod session_id;
 pub mod shared;
+pub mod spool_watch;
 pub mod udp;
 pub mod uploader;
 pub mod webhook;

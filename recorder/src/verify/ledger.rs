@@ -150,7 +150,8 @@ impl Ledger {
         };
         match self.examine(kind, msn, &stored, entry.as_ref().or(lost.as_ref())) {
             Ok(whole) => {
-                if entry.is_none() && self.old.is_some() {
+                // A live recording is listed from time to time only.
+                if entry.is_none() && self.old.as_ref().is_some_and(|old| !old.is_live()) {
                     self.find(&name, Problem::Unlisted, Remedy::Mendable, "is whole, but not listed by the manifest");
                     self.manifest_is_stale = true;
                 }
