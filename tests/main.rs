@@ -12,6 +12,7 @@ mod bad_media;
 mod chaos;
 mod config_cli;
 mod ffmpeg_whip;
+mod full_disk;
 mod hls;
 mod limits;
 mod load;
