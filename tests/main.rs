@@ -18,6 +18,7 @@ mod limits;
 mod load;
 mod publish_record;
 mod purity;
+mod reconnect;
 mod recordings_api;
 mod rooms;
 mod s3;
