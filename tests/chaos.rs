@@ -182,7 +182,7 @@ fn kill_again_and_again(stream: u64, rounds: u64, longest_ms: u64) {
 #[test]
 fn a_kill_at_any_instant_costs_a_part_at_most() {
     let _alone = alone();
-    let (rounds, longest_ms) = if is_soak() { (12, 40_000) } else { (3, 9_000) };
+    let (rounds, longest_ms) = if is_soak() { (12, 40_000) } else { (3, 7_000) };
     thread::scope(|scope| {
         for stream in 0..2 {
             scope.spawn(move || kill_again_and_again(stream, rounds, longest_ms));

@@ -7,10 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::support::{
-    Server, alone, check_playable, check_whole, decode_errors_beside_gaps, eventually, finished_recording, publish,
-    top_level_boxes,
-};
+use crate::support::{Server, alone, check_playable, check_whole, finished_recording, publish, top_level_boxes};
 
 /// Publishes a clip to its end and returns the directory of the finished recording, with its manifest.
 fn record(server: &Server, clip: &str) -> (PathBuf, Value) {
@@ -105,37 +102,6 @@ fn av1_and_opus_are_recorded() {
     let _alone = alone();
     let (_, manifest, _server) = check_recording("av1-opus.mp4", &["av1", "opus"], 8.0);
     assert!(manifest["tracks"][0]["codec"].as_str().is_some_and(|codec| codec.starts_with("av01.")), "{manifest}");
-}
-
-/// A publisher that breaks off and comes back within `record.reconnect_s` goes on with its recording, and the manifest
-/// names the gap.
-#[test]
-fn a_reconnect_continues_the_recording() {
-    let _alone = alone();
-    let server = Server::with(&["--set", "record.reconnect_s=30"]);
-    let first = publish("h264-opus.mp4", &server.url("/whip/studio-1"), &["--loop"]);
-    server.wait_for_room("studio-1", "HLS is ready", |room| room["hls"]["state"] == "ready");
-    first.kill();
-    eventually("the server notices that nothing comes any more", Duration::from_secs(60), || {
-        server.json("/api/rooms/studio-1").filter(|room| room["state"] == "reconnecting")
-    });
-    let status = publish("h264-opus.mp4", &server.url("/whip/studio-1"), &[]).wait(Duration::from_secs(40));
-    assert_eq!(status.code(), Some(0));
-    finished_recording(&server, "studio-1");
-    let list = server.json("/api/recordings?room=studio-1").expect("a list");
-    assert_eq!(list["recordings"].as_array().map(Vec::len), Some(1), "{list}");
-    let recording = list["recordings"][0]["recording"].as_str().expect("an id");
-    let manifest = server.json(&format!("/api/recordings/studio-1/{recording}")).expect("a manifest");
-    let gaps = manifest["gaps"].as_array().expect("a list");
-    assert_eq!(gaps.len(), 1, "{manifest}");
-    assert_eq!(gaps[0]["reason"], "publisher_reconnect", "{manifest}");
-    let dir = server.recordings().join("studio-1").join(recording);
-    for kind in ["video", "audio"] {
-        let playlist = fs::read_to_string(dir.join(kind).join("index.m3u8")).expect("a playlist");
-        assert_eq!(playlist.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{playlist}");
-    }
-    check_whole(&["--set", &server.storage()], &format!("studio-1/{recording}"));
-    assert_eq!(decode_errors_beside_gaps(dir.join("recording.mp4").to_str().expect("UTF-8")), "");
 }
 
 /// `--token` is sent, and a refusal is an exit code.

@@ -38,6 +38,8 @@ pub(crate) struct Server {
     base: String,
     arguments: Vec<String>,
     dir: TempDir,
+    /// The size of the file system that the spool is on, when it has one of its own.
+    spool_bytes: Option<u64>,
     http: Client,
 }
 
@@ -49,15 +51,24 @@ impl Server {
 
     /// Starts a server with more arguments, such as `--set`, `hls.part_ms=200`; they win over the defaults.
     pub(crate) fn with(arguments: &[&str]) -> Self {
-        Self::on(TempDir::new().expect("a temporary directory"), arguments)
+        Self::on(arguments, None)
     }
 
-    fn on(dir: TempDir, arguments: &[&str]) -> Self {
+    /// Starts a server whose spool has a file system of its own, of this size.
+    ///
+    /// It is mounted in a namespace that ends with the server. That takes root, or a kernel that lets users have
+    /// namespaces; without either the test fails and says so.
+    pub(crate) fn with_small_disk(spool_bytes: u64, arguments: &[&str]) -> Self {
+        Self::on(arguments, Some(spool_bytes))
+    }
+
+    fn on(arguments: &[&str], spool_bytes: Option<u64>) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let (child, base) = serve(dir.path(), &arguments);
+        let (child, base) = serve(dir.path(), &arguments, spool_bytes);
         let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20));
         let http = http.build().expect("nothing of it needs the machine");
-        Self { child, base, arguments, dir, http }
+        Self { child, base, arguments, dir, spool_bytes, http }
     }
 
     /// Ends it like a power cut for the process: SIGKILL, in the middle of whatever it does.
@@ -69,7 +80,7 @@ impl Server {
     /// Starts it again on the same directories, with the same arguments and more; the ports are other ones.
     pub(crate) fn start_again(&mut self, more: &[&str]) {
         self.arguments.extend(more.iter().map(ToString::to_string));
-        (self.child, self.base) = serve(self.dir.path(), &self.arguments);
+        (self.child, self.base) = serve(self.dir.path(), &self.arguments, self.spool_bytes);
     }
 
     /// Runs another command of the program on the same directories to its end.
@@ -135,9 +146,13 @@ impl Server {
         format!("storage.url=file://{}", self.recordings().display())
     }
 
-    /// Returns the directory of the spool.
+    /// Returns the directory of the spool, as the server sees it.
     pub(crate) fn spool(&self) -> PathBuf {
-        self.dir.path().join("spool")
+        let spool = self.dir.path().join("spool");
+        match self.spool_bytes {
+            None => spool,
+            Some(_) => Path::new(&format!("/proc/{}/root", self.pid())).join(spool.strip_prefix("/").unwrap_or(&spool)),
+        }
     }
 
     /// Returns what the server logged so far.
@@ -187,10 +202,27 @@ fn command_in(dir: &Path, name: &str, arguments: &[String]) -> Command {
     command
 }
 
+/// Has a program see a file system of its own as the spool of a directory.
+fn with_small_disk(command: &Command, dir: &Path, bytes: u64) -> Command {
+    let spool = dir.join("spool");
+    fs::create_dir_all(&spool).expect("the directory is ours");
+    let mut inside = Command::new("unshare");
+    // As root nothing more is needed; others are root in a namespace of their own.
+    inside.args(if rustix::process::geteuid().is_root() { &["-m"][..] } else { &["-m", "-r"] });
+    inside.args(["sh", "-c", "mount -t tmpfs -o size=$0 onair-test \"$1\" && shift && exec \"$@\""]);
+    inside.arg(bytes.to_string()).arg(spool).arg(command.get_program()).args(command.get_args());
+    inside.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    inside.current_dir(dir).stdin(Stdio::null());
+    inside
+}
+
 /// Starts a server in a directory and returns its address.
-fn serve(dir: &Path, arguments: &[String]) -> (Child, String) {
+fn serve(dir: &Path, arguments: &[String], spool_bytes: Option<u64>) -> (Child, String) {
     let log = OpenOptions::new().create(true).append(true).open(dir.join("log")).expect("the directory is ours");
     let mut command = command_in(dir, "serve", arguments);
+    if let Some(bytes) = spool_bytes {
+        command = with_small_disk(&command, dir, bytes);
+    }
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the program was built by cargo");
     let base = ready_line(&mut child, dir);
     (child, base)

@@ -114,6 +114,8 @@ impl Recorder {
             Err(PutFailure::UploadGone) => {
                 warn!(recording = %self.id, "the store has lost the upload of the MP4, it begins again");
                 self.finish = None;
+                // It is still there if only a part of it is gone.
+                self.abort_upload();
                 self.enter(Entry::UploadLost);
             }
             Err(failure) => self.give_up_mp4(failure.to_string()),
@@ -123,6 +125,12 @@ impl Recorder {
     fn give_up_mp4(&mut self, error: String) {
         self.note_failure(ObjectName::progressive().as_str(), &error);
         info!(recording = %self.id, "goes on without an MP4: its segments have everything");
+        self.abort_upload();
+        self.enter(Entry::Mp4GivenUp(error));
+    }
+
+    /// Has the store forget the upload, if it can be reached: nothing waits for that.
+    fn abort_upload(&self) {
         if let Some((upload, _)) = self.ledger.upload() {
             let (store, upload) = (Arc::clone(&self.archive.store), upload.clone());
             let object = self.path(ObjectName::progressive());
@@ -132,7 +140,6 @@ impl Recorder {
                 }
             });
         }
-        self.enter(Entry::Mp4GivenUp(error));
     }
 
     fn enter(&mut self, entry: Entry) {

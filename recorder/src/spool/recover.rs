@@ -26,21 +26,25 @@ pub struct Resumed {
 }
 
 impl Spool {
-    /// Returns the recordings that another process left, oldest first.
+    /// Returns the recordings that another process left, oldest first. What it left without a journal was being created or
+    /// removed: nothing is known of it, and it is removed.
     ///
     /// # Errors
-    /// [`SpoolError`] when the spool cannot be listed.
+    /// [`SpoolError`] when the spool cannot be listed or something stays that is to be removed.
     pub fn left(&self) -> Result<Vec<(RoomName, RecordingId)>, SpoolError> {
         let mut left = Vec::new();
         for room in names_in(&self.directory)? {
             let Ok(room_name) = RoomName::parse(&room) else { continue };
             for recording in names_in(&self.directory.join(&room))? {
-                if let Ok(id) = RecordingId::parse(&recording)
-                    && self.holds(&room_name, &id)
-                {
+                let Ok(id) = RecordingId::parse(&recording) else { continue };
+                if self.holds(&room_name, &id) {
                     left.push((room_name.clone(), id));
+                } else {
+                    self.remove_recording(&room_name, &id)?;
                 }
             }
+            // Stays when the room has recordings.
+            let _ = fs::remove_dir(self.directory.join(&room));
         }
         left.sort_by(|a, b| a.1.cmp(&b.1));
         Ok(left)

@@ -213,6 +213,18 @@ fn two_processes_do_not_share_a_spool() {
     stage.open(SETTINGS);
 }
 
+/// A process may end while it creates a recording's folder, or while it removes one.
+#[test]
+fn what_has_no_journal_does_not_stay() {
+    let stage = Stage::new();
+    fs::create_dir_all(stage.folder().join("video")).unwrap();
+    fs::write(stage.folder().join("video/000001.m4s"), [0; 1000]).unwrap();
+    fs::create_dir_all(stage.directory.join("empty-room")).unwrap();
+    let spool = stage.open(SETTINGS);
+    assert_eq!((spool.left().unwrap(), spool.space().used_bytes), (vec![], 0));
+    assert!(!stage.directory.join("studio-1").exists() && !stage.directory.join("empty-room").exists());
+}
+
 #[test]
 fn a_full_spool_leaves_a_gap_and_goes_on() {
     let (stage, cuts) = (Stage::new(), cuts());
