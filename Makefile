@@ -15,7 +15,7 @@ STORE_MODULES := tests/stores/node_modules/.package-lock.json
 VENV := .venv/requirements.txt
 RELEASE := target/release/onair
 
-.PHONY: help run demo bench bench-micro bench-instructions fuzz test test-ui test-rust test-browser soak check setup-build setup-demo setup-bench setup-test media clean
+.PHONY: help run demo bench bench-micro bench-recording bench-instructions fuzz test test-ui test-rust test-browser soak check setup-build setup-demo setup-bench setup-test media clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-19s %s\n", $$1, $$2 }'
@@ -50,6 +50,10 @@ bench: setup-bench $(PAGES) ## Measure what viewers cost; results in bench/resul
 
 bench-micro: setup-build $(PAGES) ## Measure what a packet costs in each part of the media plane
 	cargo bench --locked --bench micro
+
+bench-recording: setup-build $(PAGES) ## Measure what recordings cost: packaging, spool, the end of the MP4, recovery, long lists
+	cargo bench --locked --bench recording
+	cargo bench --locked --bench index
 
 bench-instructions: setup-bench $(PAGES) ## Count a packet's instructions; bench/results shows what changed. CHECK=--check only compares
 	cargo bench --locked --bench instructions -- $(CHECK)
