@@ -268,7 +268,7 @@ impl Way {
 }
 
 /// Says what failed and why, in one line. Deeper causes are not named: the libraries repeat them on each level.
-fn with_cause(error: &dyn Error) -> String {
+pub(crate) fn with_cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 

@@ -183,11 +183,6 @@ impl Ledger {
         self.stopped
     }
 
-    /// Tells whether another process took over before the recording was stopped.
-    pub const fn is_recovered(&self) -> bool {
-        self.resumed_at.is_some()
-    }
-
     /// Tells whether the store has every initialisation segment and every segment so far.
     pub fn is_drained(&self) -> bool {
         self.inits_missing == 0 && self.unlisted.is_empty()
@@ -202,12 +197,6 @@ impl Ledger {
     pub fn take_done(&mut self) -> Vec<ObjectName> {
         let uploaded = self.mp4_uploaded_bytes();
         self.take_spooled(|spooled| spooled.stored && spooled.needed_until <= uploaded)
-    }
-
-    /// Returns the segments whose files are only a short cut, for the store has them.
-    pub fn stored_only(&self) -> impl Iterator<Item = ObjectName> {
-        let stored = self.spooled.iter().filter(|spooled| spooled.stored);
-        stored.map(|spooled| ObjectName::numbered(spooled.kind, spooled.msn))
     }
 
     /// Tells whether an MP4 is being made.

@@ -6,10 +6,11 @@ use std::time::Instant;
 use actix::prelude::*;
 use onair_recorder::journal::Entry;
 use onair_recorder::spool::off_thread;
-use onair_recorder::{Cut, ObjectName, ObjectPath, RecordingEvent, SpoolError, SpoolWriter};
+use onair_recorder::{Cut, ObjectName, ObjectPath, RecordingEvent, SpoolWriter};
 use tracing::{error, warn};
 
 use super::{Phase, Recorder};
+use crate::uploader::with_cause;
 
 /// Something to be written.
 #[derive(Debug)]
@@ -51,10 +52,6 @@ fn write_all(mut writer: SpoolWriter, notes: Vec<Note>) -> Written {
         error.get_or_insert_with(|| format!("write the journal: {failed}"));
     }
     Written { writer, entries, cuts, error }
-}
-
-fn with_cause(error: &SpoolError) -> String {
-    format!("{error}: {}", error.source)
 }
 
 impl Recorder {

@@ -15,7 +15,6 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use onair_media::{RecordingId, RoomName};
@@ -235,6 +234,3 @@ pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     };
     tokio::task::spawn_blocking(work).await.map_err(failed)
 }
-
-/// A spool that several threads use.
-pub type SharedSpool = Arc<Spool>;

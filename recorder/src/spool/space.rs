@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub(super) struct Space {
     used: AtomicU64,
     evicted: AtomicU64,
     /// Whether the last part that was to be written found no room.
-    is_dropping: std::sync::atomic::AtomicBool,
+    is_dropping: AtomicBool,
     /// Files that the store has, oldest first.
     evictable: Mutex<VecDeque<PathBuf>>,
 }
@@ -61,7 +61,7 @@ impl Space {
             settings,
             used: AtomicU64::new(used),
             evicted: AtomicU64::new(0),
-            is_dropping: std::sync::atomic::AtomicBool::new(false),
+            is_dropping: AtomicBool::new(false),
             evictable: Mutex::new(VecDeque::new()),
         }
     }
@@ -94,7 +94,7 @@ impl Space {
     }
 
     pub(super) fn may_evict(&self, path: PathBuf) {
-        let mut evictable = self.evictable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut evictable = self.evictable();
         if !evictable.contains(&path) {
             evictable.push_back(path);
         }
@@ -102,7 +102,7 @@ impl Space {
 
     /// Removes a file; a missing one is fine.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
-        self.evictable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).retain(|other| other != path);
+        self.evictable().retain(|other| other != path);
         self.remove_file(path).map(drop)
     }
 
@@ -130,10 +130,15 @@ impl Space {
         stat.map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// A thread that panicked while it held the list left it whole.
+    fn evictable(&self) -> MutexGuard<'_, VecDeque<PathBuf>> {
+        self.evictable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Removes the oldest file that the store has, and says whether there was one.
     fn evict_one(&self) -> io::Result<bool> {
         loop {
-            let oldest = self.evictable.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+            let oldest = self.evictable().pop_front();
             let Some(oldest) = oldest else { return Ok(false) };
             if self.remove_file(&oldest)? {
                 self.evicted.fetch_add(1, Ordering::Relaxed);
