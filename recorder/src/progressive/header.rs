@@ -121,8 +121,12 @@ impl Header {
             }
             at += block.bytes();
         }
-        let mdat_header_bytes = if wide { 16 } else { 8 };
-        Self { blocks, regions, wide, bytes: at + mdat_header_bytes }
+        Self { blocks, regions, wide, bytes: at + mdat_header_bytes(wide) }
+    }
+
+    /// Returns where `mdat` begins.
+    const fn mdat_offset(&self) -> u64 {
+        self.bytes - mdat_header_bytes(self.wide)
     }
 
     /// Returns the size of everything before the media.
@@ -194,8 +198,8 @@ impl Columns {
 }
 
 impl<'a> HeaderWriter<'a> {
-    /// Begins the second walk, for a file of `file_bytes`.
-    pub fn new(header: &'a Header, file_bytes: u64) -> Self {
+    /// Begins the second walk.
+    pub fn new(header: &'a Header) -> Self {
         let (mut at, mut ready) = (0, Vec::new());
         for block in &header.blocks {
             if let Block::Bytes(bytes) = block {
@@ -203,7 +207,6 @@ impl<'a> HeaderWriter<'a> {
             }
             at += block.bytes();
         }
-        ready.push((at, mdat_header(file_bytes - at, header.wide)));
         let columns = |track: usize| Columns {
             at: header.regions[track],
             rows: std::array::from_fn(|_| Vec::new()),
@@ -221,14 +224,16 @@ impl<'a> HeaderWriter<'a> {
         self.ready.drain(..)
     }
 
-    /// Returns the rest.
-    pub fn finish(mut self) -> Vec<Placed> {
+    /// Returns the rest, for a file of `file_bytes`: only now is known where the last chunk ends.
+    pub fn finish(mut self, file_bytes: u64) -> Vec<Placed> {
         for (walk, columns) in self.walks.iter_mut().zip(&mut self.columns) {
             if let Some(walk) = walk {
                 walk.finish(columns);
             }
             columns.drain(0, &mut self.ready);
         }
+        let mdat = self.header.mdat_offset();
+        self.ready.push((mdat, mdat_header(file_bytes - mdat, self.header.wide)));
         debug_assert!(self.ready.iter().all(|(at, bytes)| at + bytes.len() as u64 <= self.header.bytes));
         self.ready
     }
@@ -244,6 +249,10 @@ const fn slot(kind: MediaKind) -> usize {
 fn file_type() -> Ftyp {
     let brands: [&[u8; 4]; 4] = [b"isom", b"iso2", b"iso4", b"mp41"];
     Ftyp { major_brand: FourCC::new(b"isom"), minor_version: 512, compatible_brands: brands.map(FourCC::new).into() }
+}
+
+const fn mdat_header_bytes(wide: bool) -> u64 {
+    if wide { 16 } else { 8 }
 }
 
 /// Builds size and type of `mdat`, with 64 bits where the size may need them (ISO/IEC 14496-12 §4.2).

@@ -102,13 +102,13 @@ pub fn layout<'a>(
     let total_bytes = header.bytes() + media_bytes;
     let mut bytes = vec![0; usize::try_from(header.bytes()).map_err(|_| BoxError::Tables { bytes: header.bytes() })?];
     let mut put = |(at, placed): Placed| bytes[at as usize..][..placed.len()].copy_from_slice(&placed);
-    let mut writer = HeaderWriter::new(&header, total_bytes);
+    let mut writer = HeaderWriter::new(&header);
     let mut at = header.bytes();
     for (chunk, piece) in &chunks {
         writer.push(chunk, at).for_each(&mut put);
         at += piece.bytes();
     }
-    writer.finish().into_iter().for_each(put);
+    writer.finish(total_bytes).into_iter().for_each(put);
     let pieces = chunks.into_iter().map(|(_, piece)| piece).collect();
     Ok(Mp4Layout { header: bytes.into(), pieces, total_bytes })
 }

@@ -77,12 +77,12 @@ fn upload(made: &[Made], part_bytes: u64) -> (Vec<Vec<u8>>, Vec<u64>) {
     let offsets: Vec<u64> = made.iter().map(|made| arrangement.offset(made.media.len() as u64)).collect();
     let end = arrangement.end();
     let mut header_bytes = vec![0; header.bytes() as usize];
-    let mut writer = HeaderWriter::new(&header, end);
+    let mut writer = HeaderWriter::new(&header);
     let mut put = |(at, bytes): (u64, Vec<u8>)| header_bytes[at as usize..][..bytes.len()].copy_from_slice(&bytes);
     for (index, offset) in offsets.iter().enumerate() {
         writer.push(&chunk(index), *offset).for_each(&mut put);
     }
-    writer.finish().into_iter().for_each(put);
+    writer.finish(end).into_iter().for_each(put);
     let mut pieces: Vec<_> =
         made.iter().enumerate().map(|(index, made)| (offsets[index], piece(index, made))).collect();
     pieces.sort_by_key(|(at, _)| *at);

@@ -77,20 +77,14 @@ impl Spool {
         }
         let header = movie.header()?;
         let mut arrangement = Arrangement::new(spread, header.bytes());
-        walk(&folder, |_, piece| {
-            arrangement.offset(piece.bytes());
-            Ok(())
-        })?;
-        let file_bytes = arrangement.end();
         let is_whole = spread.streamed_bytes() == 0;
         let header_parts = arrangement.header_parts();
         let rest = (uploaded_parts + 1).max(header_parts);
 
         let path = folder.join(HEADER);
         let file = File::create(&path).map_err(SpoolError::at("create", &path))?;
-        let mut writer = HeaderWriter::new(&header, file_bytes);
+        let mut writer = HeaderWriter::new(&header);
         let mut put = |(at, bytes): Placed| file.write_all_at(&bytes, at).map_err(SpoolError::at("write", &path));
-        let mut arrangement = Arrangement::new(spread, header.bytes());
         let mut pieces: Vec<(u64, Piece)> = Vec::new();
         walk(&folder, |chunk, piece| {
             let at = arrangement.offset(piece.bytes());
@@ -99,7 +93,8 @@ impl Spool {
             }
             writer.push(chunk, at).try_for_each(&mut put)
         })?;
-        writer.finish().into_iter().try_for_each(put)?;
+        let file_bytes = arrangement.end();
+        writer.finish(file_bytes).into_iter().try_for_each(put)?;
         self.space.add(header.bytes());
         pieces.sort_by_key(|(at, _)| *at);
 
