@@ -33,7 +33,8 @@ use crate::uploader::{Content, Done, Outcome, Put, PutFailure};
 /// How many cuts may wait here: minutes of them, for the disk to catch its breath.
 const MAILBOX_CUTS: usize = 2048;
 
-/// How much media may wait for a disk that is stuck. What comes then finds its way with its segment, if that fits.
+/// How much media may wait for a disk that is stuck. A part that does not fit comes once more with its segment, if that
+/// fits.
 const INBOX_MAX_BYTES: usize = 32 << 20;
 
 /// How many objects of one recording are on their way to the store at once, beside a part of its MP4.
@@ -357,8 +358,8 @@ impl Handler<Record> for Recorder {
     fn handle(&mut self, Record(cut): Record, ctx: &mut Self::Context) {
         let bytes = match &cut {
             Cut::Part(part) => part.bytes.len(),
-            // Its bytes are those of its parts.
-            Cut::Segment(_) | Cut::Init(_) | Cut::KeyframeWanted => 0,
+            Cut::Segment(segment) => segment.bytes.len(),
+            Cut::Init(_) | Cut::KeyframeWanted => 0,
         };
         if self.inbox_bytes + bytes > INBOX_MAX_BYTES {
             return self.refuse_cut();

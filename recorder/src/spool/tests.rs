@@ -258,6 +258,45 @@ fn a_full_spool_leaves_a_gap_and_goes_on() {
     }
 }
 
+/// Writes the cuts that are not refused, as a stuck disk's queue refuses them, and returns the finished ledger.
+fn recorded_without(refused: impl Fn(&Cut) -> bool) -> Ledger {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    write(&mut writer, &mut ledger, cuts.iter().filter(|cut| !refused(cut)));
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    for segment in &ledger.manifest().segments {
+        assert_eq!(sha256_hex(&store[&segment.name]), segment.sha256, "{}", segment.name);
+    }
+    ledger
+}
+
+#[test]
+fn a_segment_whose_end_was_not_said_ends_with_the_next_one() {
+    let ledger = recorded_without(|cut| matches!(cut, Cut::Segment(segment) if segment.msn == 2));
+    assert_eq!((ledger.manifest().gaps.as_slice(), ledger.manifest().duration_ms), (&[][..], 9_000));
+    assert_eq!(ledger.manifest().segments.iter().filter(|segment| segment.name.ends_with("000002.m4s")).count(), 2);
+}
+
+#[test]
+fn parts_that_were_refused_come_with_their_segment() {
+    let ledger = recorded_without(|cut| matches!(cut, Cut::Part(part) if part.msn == 2 && part.index > 1));
+    assert_eq!((ledger.manifest().gaps.as_slice(), ledger.manifest().duration_ms), (&[][..], 9_000));
+}
+
+#[test]
+fn what_a_stuck_disk_refused_is_a_gap_of_its_own() {
+    let ledger = recorded_without(|cut| match cut {
+        Cut::Part(part) => part.msn == 2 && part.index == 1,
+        Cut::Segment(segment) => segment.msn == 2,
+        _ => false,
+    });
+    let gaps: Vec<_> = ledger.manifest().gaps.iter().map(|gap| (gap.start_ms, gap.duration_ms, gap.reason)).collect();
+    assert_eq!(gaps, [(2_500, 1_500, GapReason::Overload)]);
+}
+
 #[test]
 fn what_the_store_has_goes_first() {
     let (stage, cuts) = (Stage::new(), cuts());

@@ -25,8 +25,8 @@ pub struct SpoolWriter {
     unwritten: Vec<u8>,
     video: Rendition,
     audio: Rendition,
-    /// Whether media was lost that no entry speaks of yet.
-    has_gap: bool,
+    /// Why media was lost that no entry speaks of yet.
+    lost: Option<GapReason>,
     must_sync: bool,
 }
 
@@ -46,8 +46,8 @@ struct OpenSegment {
     bytes: u64,
     parts: usize,
     digest: Sha256,
-    /// Whether a part found no room: those behind it are of no use before it is written.
-    has_hole: bool,
+    /// Why a part is missing: those behind it are of no use before it is written.
+    hole: Option<GapReason>,
 }
 
 impl SpoolWriter {
@@ -80,7 +80,7 @@ impl SpoolWriter {
             unwritten: Vec::new(),
             video: Rendition::default(),
             audio: Rendition::default(),
-            has_gap: false,
+            lost: None,
             must_sync: false,
         }
     }
@@ -123,10 +123,11 @@ impl SpoolWriter {
             self.spool.space.add(bytes);
             self.unwritten.clear();
         }
-        if std::mem::take(&mut self.must_sync) && self.spool.fsync != Fsync::Never {
+        if self.must_sync && self.spool.fsync != Fsync::Never {
             self.journal.sync_data()?;
             sync_directory(&self.folder)?;
         }
+        self.must_sync = false;
         Ok(())
     }
 
@@ -164,16 +165,21 @@ impl SpoolWriter {
         self.write_init(part.kind, entries)?;
         let path = file_in(&self.folder, &ObjectName::numbered(part.kind, part.msn));
         if self.rendition(part.kind).open.as_ref().is_none_or(|open| open.msn != part.msn) {
+            // That the former one has ended may not have been said to a disk that was stuck.
+            let ended = self.end_segment(part.kind, entries);
             let file = OpenOptions::new().create(true).write(true).truncate(true).open(&path);
             let file = file.map_err(SpoolError::at("create", &path))?;
-            let open = OpenSegment { msn: part.msn, file, bytes: 0, parts: 0, digest: Sha256::new(), has_hole: false };
+            let open = OpenSegment { msn: part.msn, file, bytes: 0, parts: 0, digest: Sha256::new(), hole: None };
             self.rendition(part.kind).open = Some(open);
             self.must_sync = true;
+            ended?;
         }
         let (spool, every_part) = (Arc::clone(&self.spool), self.spool.fsync == Fsync::Part);
         let Some(open) = &mut self.rendition(part.kind).open else { return Ok(()) };
-        if open.has_hole || open.parts != part.index as usize {
-            open.has_hole = true;
+        if open.parts != part.index as usize {
+            open.hole.get_or_insert(GapReason::Overload);
+        }
+        if open.hole.is_some() {
             return Ok(());
         }
         open.append(&spool, &part.bytes, every_part).map_err(SpoolError::at("write", &path))?;
@@ -186,33 +192,51 @@ impl SpoolWriter {
     /// Ends a segment; parts that found no room when they came get another chance.
     fn segment(&mut self, segment: &Segment, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
         let written = self.missing_parts(segment, entries);
-        let Some(open) = self.rendition(segment.kind).open.take() else {
-            self.has_gap |= written.is_err();
-            return written;
+        if written.is_err() {
+            self.lost = Some(GapReason::SpoolFull);
+        }
+        let ended = self.end_segment(segment.kind, entries);
+        written.and(ended)
+    }
+
+    /// Ends the segment that grows, with the parts that it has.
+    fn end_segment(&mut self, kind: MediaKind, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
+        let Some(open) = self.rendition(kind).open.take() else {
+            self.enter_loss(entries);
+            return Ok(());
         };
-        self.has_gap |= open.parts < segment.parts.len();
-        if open.parts > 0 && open.msn == segment.msn {
-            if self.spool.fsync != Fsync::Never {
-                let path = file_in(&self.folder, &ObjectName::segment(segment));
-                open.file.sync_data().map_err(SpoolError::at("sync", &path))?;
-                let folder = self.folder.join(segment.kind.as_str());
-                sync_directory(&folder).map_err(SpoolError::at("sync", &folder))?;
-                self.must_sync = true;
-            }
-            let (kind, msn, sha256) = (segment.kind, segment.msn, open.digest.finalize().into());
-            self.enter(Entry::Segment { kind, msn, sha256 }, entries);
+        self.lost = self.lost.or(open.hole);
+        let synced = if open.parts > 0 { self.sync_segment(kind, &open) } else { Ok(()) };
+        if open.parts > 0 {
+            self.enter(Entry::Segment { kind, msn: open.msn, sha256: open.digest.finalize().into() }, entries);
         }
-        if std::mem::take(&mut self.has_gap) {
-            self.enter(Entry::Gap(GapReason::SpoolFull), entries);
+        self.enter_loss(entries);
+        synced
+    }
+
+    fn sync_segment(&mut self, kind: MediaKind, open: &OpenSegment) -> Result<(), SpoolError> {
+        if self.spool.fsync == Fsync::Never {
+            return Ok(());
         }
-        written
+        self.must_sync = true;
+        let path = file_in(&self.folder, &ObjectName::numbered(kind, open.msn));
+        open.file.sync_data().map_err(SpoolError::at("sync", &path))?;
+        let folder = self.folder.join(kind.as_str());
+        sync_directory(&folder).map_err(SpoolError::at("sync", &folder))
+    }
+
+    /// Says that media is missing before what comes next, if some is.
+    fn enter_loss(&mut self, entries: &mut Vec<Entry>) {
+        if let Some(reason) = self.lost.take() {
+            self.enter(Entry::Gap(reason), entries);
+        }
     }
 
     fn missing_parts(&mut self, segment: &Segment, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
         let open = &mut self.rendition(segment.kind).open;
         let written = match open {
             Some(open) if open.msn == segment.msn => {
-                open.has_hole = false;
+                open.hole = None;
                 open.parts
             }
             _ => 0,
@@ -243,7 +267,7 @@ impl OpenSegment {
             written.inspect_err(|_| spool.space.give(bytes))
         });
         if let Err(error) = written {
-            self.has_hole = true;
+            self.hole = Some(GapReason::SpoolFull);
             self.file.set_len(self.bytes)?;
             io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.bytes))?;
             return Err(error);
