@@ -89,7 +89,6 @@ pub struct Recorder {
     is_mp4_under_way: bool,
     /// What is left to do for the MP4, once everything else of it is up.
     finish: Option<Finish>,
-    is_mp4_done: bool,
     /// Playlists and manifests to be stored one after another; the first one is on its way.
     index: VecDeque<(ObjectName, Bytes)>,
     /// When the playlists and the manifest are to be written next, in milliseconds of the recording.
@@ -162,7 +161,6 @@ impl Recorder {
             objects_under_way: 0,
             is_mp4_under_way: false,
             finish: None,
-            is_mp4_done: false,
             index: VecDeque::new(),
             next_index_ms: 0,
             told,
@@ -196,7 +194,7 @@ impl Recorder {
                 self.put_index(Completeness::Complete, ctx);
                 self.go_on_with_mp4(ctx);
             }
-            Phase::Finishing if self.index.is_empty() && self.has_mp4_or_none() => {
+            Phase::Finishing if self.index.is_empty() && !self.ledger.makes_mp4() => {
                 self.phase = Phase::Sealing;
                 self.ledger.seal();
                 self.put_manifest(ctx);

@@ -109,7 +109,10 @@ pub enum Outcome {
         sha256: [u8; 32],
     },
     /// An upload is an object now.
-    Completed,
+    Completed {
+        /// Its size.
+        bytes: u64,
+    },
 }
 
 /// Describes what the store has.
@@ -193,7 +196,8 @@ impl Outcome {
     const fn bytes(&self) -> u64 {
         match self {
             Self::Stored(StoredObject { bytes, .. }) | Self::Part { bytes, .. } => *bytes,
-            Self::Begun(_) | Self::Completed => 0,
+            // The parts of it were counted when they came.
+            Self::Begun(_) | Self::Completed { .. } => 0,
         }
     }
 }

@@ -90,12 +90,26 @@ pub enum Entry {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The store has the MP4 and confirmed its size.
+    Mp4Stored {
+        /// Its size.
+        bytes: u64,
+        /// Its digest in lower-case hexadecimal; none when it went up in parts.
+        sha256: Option<String>,
+    },
 }
 
 impl Entry {
     /// Tells whether it is about the MP4.
     pub const fn is_mp4(&self) -> bool {
-        matches!(self, Self::UploadBegun(_) | Self::UploadPart { .. } | Self::UploadLost | Self::Mp4GivenUp(_))
+        matches!(
+            self,
+            Self::UploadBegun(_)
+                | Self::UploadPart { .. }
+                | Self::UploadLost
+                | Self::Mp4GivenUp(_)
+                | Self::Mp4Stored { .. }
+        )
     }
 }
 

@@ -72,7 +72,8 @@ struct Mp4 {
     upload: Option<UploadId>,
     /// By index; those that the store has.
     uploaded: BTreeMap<u64, UploadedPart>,
-    given_up: Option<String>,
+    /// Whether nothing is left to do: the store has it, or it is given up.
+    settled: bool,
 }
 
 /// A part that the store has.
@@ -104,7 +105,7 @@ impl Ledger {
     /// Opens the account of a recording that begins; MP4 parts have `part_bytes` each.
     pub fn new(begun: Begun, part_bytes: u64) -> Self {
         let Begun { room, recording, server, epoch, .. } = begun.clone();
-        let mp4 = Mp4 { parts: Mp4Parts::new(part_bytes), upload: None, uploaded: BTreeMap::new(), given_up: None };
+        let mp4 = Mp4 { parts: Mp4Parts::new(part_bytes), upload: None, uploaded: BTreeMap::new(), settled: false };
         Self {
             configs: BTreeMap::new(),
             open: [Vec::new(), Vec::new()],
@@ -143,6 +144,7 @@ impl Ledger {
                 self.resumed_at = self.resumed_at.or_else(|| (!self.stopped).then_some(*at));
                 self.stopped = true;
             }
+            Entry::Mp4Stored { bytes, sha256 } => self.apply_mp4_stored(*bytes, sha256.clone()),
             Entry::UploadBegun(_) | Entry::UploadPart { .. } | Entry::UploadLost | Entry::Mp4GivenUp(_) => {
                 if let Some(mp4) = &mut self.mp4 {
                     mp4.apply(entry);
@@ -173,7 +175,7 @@ impl Ledger {
 
     /// Returns what the MP4 needs next, while the recording grows.
     pub fn mp4_step(&self) -> Option<Mp4Step> {
-        let mp4 = self.mp4.as_ref().filter(|mp4| mp4.given_up.is_none())?;
+        let mp4 = self.mp4.as_ref().filter(|mp4| !mp4.settled)?;
         let (index, from) = mp4.parts.next_full()?;
         Some(mp4.upload.clone().map_or(Mp4Step::Begin, |upload| Mp4Step::Put { upload, index, from }))
     }
@@ -199,9 +201,9 @@ impl Ledger {
         self.take_spooled(|spooled| spooled.stored && spooled.needed_until <= uploaded)
     }
 
-    /// Tells whether an MP4 is being made.
+    /// Tells whether an MP4 is being made: it is wanted, and neither stored nor given up.
     pub fn makes_mp4(&self) -> bool {
-        self.mp4.as_ref().is_some_and(|mp4| mp4.given_up.is_none())
+        self.mp4.as_ref().is_some_and(|mp4| !mp4.settled)
     }
 
     /// Returns the upload and its parts so far.
@@ -230,18 +232,6 @@ impl Ledger {
         while mp4.uploaded.contains_key(&(mp4.parts.uploaded_parts() + 1)) && mp4.parts.next_full().is_some() {
             mp4.parts.uploaded();
         }
-    }
-
-    /// Lists an object beside segments and playlists.
-    pub fn add_object(&mut self, name: &ObjectName, bytes: u64, sha256: String) {
-        self.manifest.add_object(name, bytes, sha256);
-    }
-
-    /// Lists the MP4 that was put together from its parts.
-    pub fn add_mp4_of_parts(&mut self) {
-        let Some(mp4) = &self.mp4 else { return };
-        let parts = mp4.uploaded.values().map(|part| part.digest.clone()).collect();
-        self.manifest.add_object_of_parts(&ObjectName::progressive(), parts);
     }
 
     /// Renders the playlists: the media playlists before the multivariant one that names them.
@@ -322,6 +312,19 @@ impl Ledger {
         self.list_stored();
     }
 
+    /// Lists the MP4: by its digest, or by those of its parts.
+    fn apply_mp4_stored(&mut self, bytes: u64, sha256: Option<String>) {
+        let Some(mp4) = &mut self.mp4 else { return };
+        mp4.settled = true;
+        match sha256 {
+            Some(sha256) => self.manifest.add_object(&ObjectName::progressive(), bytes, sha256),
+            None => {
+                let parts = mp4.uploaded.values().map(|part| part.digest.clone()).collect();
+                self.manifest.add_object_of_parts(&ObjectName::progressive(), parts);
+            }
+        }
+    }
+
     fn apply_lost(&mut self, object: &str) {
         let Ok(name) = ObjectName::parse(object) else { return };
         self.ready.retain(|(ready, _)| *ready != name);
@@ -353,7 +356,7 @@ impl Ledger {
 
     fn mp4_uploaded_bytes(&self) -> u64 {
         match &self.mp4 {
-            Some(mp4) if mp4.given_up.is_none() => mp4.parts.uploaded_bytes(),
+            Some(mp4) if !mp4.settled => mp4.parts.uploaded_bytes(),
             _ => u64::MAX,
         }
     }
@@ -397,7 +400,7 @@ impl Mp4 {
                 self.uploaded.clear();
                 self.parts.lose();
             }
-            Entry::Mp4GivenUp(reason) => self.given_up = Some(reason.clone()),
+            Entry::Mp4GivenUp(_) => self.settled = true,
             _ => {}
         }
     }

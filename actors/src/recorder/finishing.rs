@@ -10,17 +10,12 @@ use tracing::{info, warn};
 
 use super::writing::Note;
 use super::{Phase, Recorder};
-use crate::uploader::{Content, Outcome, PutFailure};
+use crate::uploader::{Content, Outcome, PutFailure, StoredObject};
 
 impl Recorder {
-    /// Tells whether nothing is left to do for the MP4.
-    pub(super) fn has_mp4_or_none(&self) -> bool {
-        self.is_mp4_done || !self.ledger.makes_mp4()
-    }
-
     /// Takes the MP4's next step, one at a time.
     pub(super) fn go_on_with_mp4(&mut self, ctx: &mut Context<Self>) {
-        if self.is_mp4_under_way || self.is_mp4_done || !self.ledger.makes_mp4() {
+        if self.is_mp4_under_way || !self.ledger.makes_mp4() {
             return;
         }
         if self.ledger.needs_chunks_again() {
@@ -67,7 +62,7 @@ impl Recorder {
             recorder.is_mp4_under_way = false;
             match planned.map_err(|error| error.to_string()).and_then(|plan| plan.map_err(|error| error.to_string())) {
                 Ok(Some(finish)) => recorder.finish = Some(finish),
-                Ok(None) => recorder.is_mp4_done = true,
+                Ok(None) => recorder.enter(Entry::Mp4GivenUp("there is nothing in it".into())),
                 Err(error) => recorder.give_up_mp4(error),
             }
             recorder.go_on(ctx);
@@ -103,14 +98,10 @@ impl Recorder {
                 }
                 self.enter(Entry::UploadPart { index, id, bytes, sha256 });
             }
-            Ok(Outcome::Stored(object)) => {
-                self.ledger.add_object(&ObjectName::progressive(), object.bytes, object.sha256);
-                self.is_mp4_done = true;
+            Ok(Outcome::Stored(StoredObject { bytes, sha256 })) => {
+                self.enter(Entry::Mp4Stored { bytes, sha256: Some(sha256) });
             }
-            Ok(Outcome::Completed) => {
-                self.ledger.add_mp4_of_parts();
-                self.is_mp4_done = true;
-            }
+            Ok(Outcome::Completed { bytes }) => self.enter(Entry::Mp4Stored { bytes, sha256: None }),
             Err(PutFailure::UploadGone) => {
                 warn!(recording = %self.id, "the store has lost the upload of the MP4, it begins again");
                 self.finish = None;

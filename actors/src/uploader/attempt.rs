@@ -70,7 +70,7 @@ async fn complete(
         })?,
         Err(error) => return Err(error),
     }
-    Ok(Outcome::Completed)
+    Ok(Outcome::Completed { bytes })
 }
 
 /// Gets the bytes of a part together.

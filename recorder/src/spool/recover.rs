@@ -121,7 +121,7 @@ impl Salvage {
         while let Some(entry) = reader.next_entry().map_err(failed)? {
             salvage.take(entry)?;
         }
-        if salvage.has_lost && salvage.ledger.upload().is_some() {
+        if salvage.has_lost && salvage.ledger.makes_mp4() && salvage.ledger.upload().is_some() {
             salvage.enter(Entry::UploadLost);
         }
         Ok(Some(salvage))

@@ -204,6 +204,30 @@ fn what_is_recorded_is_finished_and_leaves_nothing() {
     assert_eq!((spool.space().used_bytes, spool.left().unwrap()), (0, vec![]));
 }
 
+/// The last files of a recording go one after another: a process that ends in between leaves a recording behind whose MP4
+/// is stored. It was put all over again.
+#[test]
+fn an_mp4_that_is_stored_is_not_made_again() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    write(&mut writer, &mut ledger, &cuts);
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut BTreeMap::new(), &mut BTreeMap::new());
+    note(&mut writer, &mut ledger, Entry::Mp4Stored { bytes: file.len() as u64, sha256: Some(sha256_hex(&file)) });
+    drop((writer, ledger, spool));
+
+    let spool = stage.open(SETTINGS);
+    let at = chrono::DateTime::from_timestamp(60, 0).unwrap();
+    let resumed = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap().unwrap();
+    let mut ledger = resumed.ledger;
+    assert!(!ledger.makes_mp4());
+    let objects = ledger.manifest().objects.clone();
+    assert_eq!((objects[0].bytes, objects[0].sha256.clone()), (file.len() as u64, Some(sha256_hex(&file))));
+    ledger.seal();
+    assert_eq!(ledger.manifest().state, RecordingState::Complete);
+}
+
 #[test]
 fn two_processes_do_not_share_a_spool() {
     let stage = Stage::new();
