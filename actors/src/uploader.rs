@@ -19,6 +19,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
+use crate::core::backoff::Backoff;
 use crate::observe::{Observe, observed};
 use crate::session_id::random;
 
@@ -32,7 +33,7 @@ const BYTES_AT_ONCE: u64 = 64 << 20;
 /// The unit in which the bytes are counted, and the least that an object counts for.
 const UNIT_BYTES: u64 = 64 << 10;
 
-/// How often the MP4 is tried in a row against a store that takes everything else: 7 min of waits, and the time that
+/// How often the MP4 is tried in a row against a store that takes everything else: 5 min of waits, and the time that
 /// each attempt takes. After that the recording is sealed without it, for nothing of it is missing from the segments.
 const MP4_ATTEMPTS: u32 = 20;
 
@@ -237,7 +238,7 @@ impl Way {
     /// Tries until the store has it. Given up is what cannot be read from the spool, and an MP4 that failed often while
     /// the store answers otherwise: the manifest waits behind it.
     async fn put(&self, to: &ObjectPath, content: &Content) -> Result<Outcome, PutFailure> {
-        let mut backoff = FIRST_BACKOFF;
+        let mut backoff = Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF);
         let mut attempts = 0;
         loop {
             let error = match self.attempt(to, content).await {
@@ -252,10 +253,9 @@ impl Way {
                 return Err(PutFailure::Refused(format!("failed {attempts} times: {error}")));
             }
             let [jitter] = random::<1>();
-            let wait = backoff.mul_f64(0.5 + f64::from(jitter) / 512.0);
+            let wait = backoff.next(jitter);
             warn!(object = %to, error, wait_ms = wait.as_millis() as u64, "not stored, trying again");
             tokio::time::sleep(wait).await;
-            backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 

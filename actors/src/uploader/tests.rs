@@ -206,7 +206,7 @@ fn what_fails_is_tried_again() {
         let began = Instant::now();
         stage.put("video/000001.m4s", Content::Spooled(10));
         assert_eq!(stage.next().await, ("video/000001.m4s".into(), Ok(10)));
-        // 0.5 + 1 + 2 + 4 + 8 s, each from half to one and a half of it.
+        // 0.5 + 1 + 2 + 4 + 8 s, each from half of it on.
         let waited = began.elapsed().as_secs_f64();
         assert!((7.75..23.25).contains(&waited), "{waited} s");
         assert_eq!(stage.store.asked(), [("000001.m4s".to_owned(), 6)]);
