@@ -226,7 +226,7 @@ impl ManifestBuilder {
         self.manifest.segments.push(SegmentEntry {
             name: ObjectName::segment(segment).as_str().into(),
             start_ms: self.millis_from_start(start),
-            duration_ms: millis(span),
+            duration_ms: self.millis_between(start, start.saturating_add(span)),
             bytes: segment.size_bytes(),
             sha256,
         });
@@ -238,7 +238,7 @@ impl ManifestBuilder {
     /// Asked before [`ManifestBuilder::add_segment`], for the first rendition of a number.
     pub fn gap_before(&self, segment: &Segment) -> Option<(u64, u64)> {
         let start = to_grid(segment.kind, segment.start_ticks);
-        let duration_ms = millis(start.saturating_sub(self.end));
+        let duration_ms = self.millis_between(self.end, start);
         (self.origin.is_some() && duration_ms > 0).then(|| (self.millis_from_start(self.end), duration_ms))
     }
 
@@ -247,7 +247,7 @@ impl ManifestBuilder {
     /// Asked before [`ManifestBuilder::add_segment`].
     pub fn gap_in_rendition(&self, segment: &Segment) -> Option<(u64, u64)> {
         let end = self.ends[slot(segment.kind)]?;
-        let duration_ms = millis(to_grid(segment.kind, segment.start_ticks).saturating_sub(end));
+        let duration_ms = self.millis_between(end, to_grid(segment.kind, segment.start_ticks));
         (duration_ms > 0).then(|| (self.millis_from_start(end), duration_ms))
     }
 
@@ -292,6 +292,12 @@ impl ManifestBuilder {
     /// Converts a time on the grid; what lies before the first segment's start is the start.
     fn millis_from_start(&self, time: i64) -> u64 {
         millis(time.saturating_sub(self.origin.unwrap_or(time)))
+    }
+
+    /// Converts a span so that it ends where what begins there is said to begin: times are rounded, lengths are their
+    /// differences. A negative one is none.
+    fn millis_between(&self, start: i64, end: i64) -> u64 {
+        self.millis_from_start(end).saturating_sub(self.millis_from_start(start))
     }
 
     fn describe_track(&mut self, segment: &Segment, config: &CodecConfig) {
@@ -389,7 +395,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{broadcast, h264, opus, pull};
+    use crate::testing::{broadcast, frame, h264, opus, pull};
     use crate::{Fragmenter, FragmenterSettings};
 
     fn recorded() -> ManifestBuilder {
@@ -442,6 +448,36 @@ mod tests {
             }],
         });
         assert_eq!(json, expected);
+    }
+
+    /// Start and length were rounded each for itself: a gap began a millisecond behind the segment before it.
+    #[test]
+    fn where_one_segment_ends_the_next_one_begins() {
+        let settings =
+            FragmenterSettings { segment_target: Duration::from_secs(1), part_target: Duration::from_millis(500) };
+        let mut fragmenter = Fragmenter::new(settings, &[MediaKind::Video]);
+        for n in 0..1_000 {
+            fragmenter.push(MediaKind::Video, frame(&h264(), n * 3_003 + n * n % 7, n % 31 == 0));
+        }
+        fragmenter.finish();
+        let recording = RecordingId::parse("20261122T063000Z-7f3a9c").unwrap();
+        let room = RoomName::parse("studio-1").unwrap();
+        let mut builder = ManifestBuilder::new(room, recording, "onair 0.1.0", DateTime::UNIX_EPOCH);
+        for segment in pull(&mut fragmenter).segments {
+            // Every fifth one is lost.
+            if segment.msn % 5 == 0 {
+                continue;
+            }
+            if let Some((start_ms, duration_ms)) = builder.gap_in_rendition(&segment) {
+                builder.add_gap(start_ms, duration_ms, GapReason::SpoolFull);
+            }
+            builder.add_segment(&segment, &h264(), sha256_hex(&segment.bytes));
+        }
+        let Manifest { segments, gaps, .. } = builder.manifest();
+        let mut spans: Vec<_> = segments.iter().map(|segment| (segment.start_ms, segment.duration_ms)).collect();
+        spans.extend(gaps.iter().map(|gap| (gap.start_ms, gap.duration_ms)));
+        spans.sort_unstable();
+        assert!(gaps.len() > 4 && spans.windows(2).all(|pair| pair[0].0 + pair[0].1 == pair[1].0), "{spans:?}");
     }
 
     #[test]
