@@ -9,6 +9,7 @@ pub mod directory;
 pub mod events;
 pub mod limits;
 pub mod load;
+mod mailbox;
 pub mod media_socket;
 pub mod observe;
 pub mod packager;

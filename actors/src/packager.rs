@@ -15,6 +15,7 @@ use tracing::{error, warn};
 
 use self::recordings::Recordings;
 use crate::core::quiet::OncePerSecond;
+use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::recorder::{Listeners, recording_id};
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
@@ -24,9 +25,6 @@ mod messages;
 mod recordings;
 
 pub use messages::*;
-
-/// How many batches may wait here: several seconds, for nothing of the packager's is to be lost to a busy moment.
-const MAILBOX_BATCHES: usize = 1024;
 
 /// How often gaps are looked after when no packet comes.
 const TICK: Duration = Duration::from_millis(50);
@@ -296,11 +294,15 @@ impl Packager {
     }
 }
 
+impl Bounded for Packager {
+    /// How many batches may wait here: several seconds, for nothing of the packager's is to be lost to a busy moment.
+    const MAILBOX: usize = 1024;
+}
+
 impl Actor for Packager {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_BATCHES);
         ctx.run_interval(TICK, |packager, ctx| packager.pump(ctx));
         ctx.run_interval(FORGET_INTERVAL, |packager, _| packager.forget_viewers(Instant::now()));
     }

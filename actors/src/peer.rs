@@ -13,6 +13,7 @@ use crate::core::offer::Role;
 use crate::core::session::{EndReason, Output, Session, SessionState};
 use crate::directory::{Registration, Route};
 use crate::limits::Seat;
+use crate::mailbox::Bounded;
 use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
 use crate::patch::{Patch, PatchError, Patched};
@@ -21,9 +22,6 @@ use crate::room::{Media, PeerEnded, RequestKeyframe, Room};
 use crate::room_manager::Lease;
 use crate::session_id::{ETag, SessionId};
 use crate::udp::{Datagram, Datagrams};
-
-/// How many messages may wait here: batches of media or datagrams, each of up to 64.
-const MAILBOX_MESSAGES: usize = 64;
 
 /// Ends the session. *Reliable.*
 #[derive(Debug, Message)]
@@ -211,11 +209,15 @@ impl Drop for Peer {
     }
 }
 
+impl Bounded for Peer {
+    /// How many messages may wait here: batches of media or datagrams, each of up to 64.
+    const MAILBOX: usize = 64;
+}
+
 impl Actor for Peer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let peer = ctx.address().recipient();
         self.registration.reroute(Route::Running { peer, worker: self.place.worker });
         self.settle(ctx);

@@ -25,13 +25,11 @@ use tracing::{error, info, warn};
 use self::writing::Note;
 use crate::archive::Archive;
 use crate::core::quiet::OncePerSecond;
+use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::packager::{RecordingDone, Spooled};
 use crate::session_id::random;
 use crate::uploader::{Content, Done, Outcome, Put, PutFailure};
-
-/// How many cuts may wait here: minutes of them, for the disk to catch its breath.
-const MAILBOX_CUTS: usize = 2048;
 
 /// How much media may wait for a disk that is stuck. A part that does not fit comes once more with its segment, if that
 /// fits.
@@ -337,11 +335,15 @@ impl Drop for Recorder {
     }
 }
 
+impl Bounded for Recorder {
+    /// How many cuts may wait here: minutes of them, for the disk to catch its breath.
+    const MAILBOX: usize = 2048;
+}
+
 impl Actor for Recorder {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_CUTS);
         if self.writer.is_none() {
             self.begin(ctx);
         } else {

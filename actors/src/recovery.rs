@@ -11,6 +11,7 @@ use onair_recorder::{PART_BYTES, Resumed, SpoolError};
 use tracing::{error, info};
 
 use crate::archive::Archive;
+use crate::mailbox::start_here;
 use crate::packager::RecordingDone;
 use crate::recorder::Recorder;
 
@@ -60,7 +61,7 @@ impl Recovery {
         match resumed {
             Ok(Some(resumed)) => {
                 info!(%room, recording = %id, "finishing what was interrupted");
-                Recorder::resume(resumed, Arc::clone(&self.archive), ctx.address().recipient()).start();
+                start_here(Recorder::resume(resumed, Arc::clone(&self.archive), ctx.address().recipient()));
             }
             Ok(None) => self.done(ctx),
             Err(error) => {

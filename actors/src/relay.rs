@@ -11,13 +11,11 @@ use crate::core::egress::{EgressCounts, EgressGroup, EgressOrder, SendBuffer};
 use crate::core::fanout::Delivery;
 use crate::core::gather::Gather;
 use crate::core::wall_clock::WallClock;
+use crate::mailbox::Bounded;
 use crate::media_socket::MediaSocket;
 use crate::observe::{Observe, observed};
 use crate::room::{Media, RequestKeyframe, Stop};
 use crate::session_id::SessionId;
-
-/// How many messages may wait here: a batch is what left the publisher's socket together, so this is well over a second.
-const MAILBOX_MESSAGES: usize = 256;
 
 /// The shortest wait that pays: the runtime's timers know no less.
 const WAIT_MIN: Duration = Duration::from_millis(1);
@@ -150,12 +148,13 @@ impl Relay {
     }
 }
 
+impl Bounded for Relay {
+    /// How many messages may wait here: a batch is what left the publisher's socket together, so this is well over a second.
+    const MAILBOX: usize = 256;
+}
+
 impl Actor for Relay {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
-    }
 }
 
 impl Handler<Media> for Relay {

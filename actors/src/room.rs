@@ -15,6 +15,7 @@ use crate::core::offer::Role;
 use crate::core::session::EndReason;
 use crate::core::throttle::KeyframeThrottle;
 
+use crate::mailbox::{Bounded, start_on};
 use crate::packager::{Finish, LINGER, Packager, SourceEnded, SourceStarted};
 use crate::relay::{Relay, deliver};
 use crate::room_manager::Lease;
@@ -29,9 +30,6 @@ pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, Viewe
 pub use messages::*;
 
 use self::sessions::{Joining, Member};
-
-/// How many batches and other messages may wait here: well over a second of a publisher's batches.
-const MAILBOX_MESSAGES: usize = 512;
 
 /// How long viewers are kept when there is nothing to show, at least: a broadcaster's page reload, a changed encoder.
 const VIEWER_GRACE: Duration = Duration::from_secs(30);
@@ -117,8 +115,7 @@ impl Room {
         info!(room = %self.name, ?source, "live");
         if self.packager.is_none() && self.finishing.len() < MAX_FINISHING {
             let (name, shared, room) = (self.name.clone(), Arc::clone(&self.shared), ctx.address());
-            let packager =
-                Packager::start_in_arbiter(&self.shared.packaging, move |_| Packager::new(name, shared, room));
+            let packager = start_on(&self.shared.packaging, move || Packager::new(name, shared, room));
             // Ahead of all viewers: what they miss can be sent again, what a recording misses is gone.
             self.readers.add_first(packager.clone().recipient());
             self.packager = Some(packager);
@@ -230,12 +227,13 @@ impl Room {
     }
 }
 
+impl Bounded for Room {
+    /// How many batches and other messages may wait here: well over a second of a publisher's batches.
+    const MAILBOX: usize = 512;
+}
+
 impl Actor for Room {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
-    }
 }
 
 impl Handler<Publish> for Room {

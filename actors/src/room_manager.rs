@@ -9,6 +9,7 @@ use onair_media::RoomName;
 use serde::Serialize;
 
 use crate::limits::LimitsState;
+use crate::mailbox::start_on;
 use crate::observe::{Observe, observed};
 use crate::room::{Room, Shutdown};
 use crate::shared::Shared;
@@ -97,7 +98,7 @@ impl RoomManager {
         let worker = &self.shared.workers[self.next_worker];
         self.next_worker = (self.next_worker + 1) % self.shared.workers.len();
         let shared = Arc::clone(&self.shared);
-        Held { addr: Room::start_in_arbiter(&worker.arbiter, move |_| Room::new(name, shared)), held: Arc::default() }
+        Held { addr: start_on(&worker.arbiter, move || Room::new(name, shared)), held: Arc::default() }
     }
 
     /// Lets go of rooms whose only holder is this table. Every lease is handed out here, so nobody can take one

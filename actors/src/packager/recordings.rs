@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::Spooled;
 use crate::archive::Archive;
 use crate::core::quiet::OncePerSecond;
+use crate::mailbox::start_here;
 use crate::observe::{Observe, observe};
 use crate::recorder::{Listeners, Record, Recorder, StopRecording};
 
@@ -64,7 +65,7 @@ impl Recordings {
     pub(super) fn begin(&mut self, begun: Begun, archive: &Arc<Archive>, listeners: Listeners) {
         info!(room = %begun.room, recording = %begun.recording, "recording");
         let id = begun.recording.clone();
-        let recorder = Recorder::new(begun, Arc::clone(archive), listeners).start();
+        let recorder = start_here(Recorder::new(begun, Arc::clone(archive), listeners));
         self.unfinished.push(id.clone());
         self.newest = Some(id.clone());
         self.current = Some(Current { id, recorder });

@@ -13,6 +13,7 @@ use super::{Publisher, Room};
 use crate::core::offer::{Offer, OfferError, Role};
 use crate::core::session::{CONSENT_TIMEOUT, EndReason, Session};
 use crate::directory::{Adopt, Route};
+use crate::mailbox::start_on;
 use crate::observe::observed;
 use crate::patch::{Patch, PatchError, Patched};
 use crate::peer::{Accepted, Close, Duty, Peer, PeerState, Place};
@@ -109,7 +110,7 @@ impl Room {
         let duty = self.duty(waiting.accepted.id, worker, ctx);
         let runs_on = &self.shared.workers[worker];
         let place = Place { room: ctx.address(), worker, socket: Arc::clone(&runs_on.socket) };
-        Peer::start_in_arbiter(&runs_on.arbiter, move |_| Peer::new(waiting.accepted, duty, place))
+        start_on(&runs_on.arbiter, move || Peer::new(waiting.accepted, duty, place))
     }
 
     fn duty(&mut self, id: SessionId, worker: usize, ctx: &Context<Self>) -> Duty {
@@ -129,8 +130,8 @@ impl Room {
         }
         let relay = self.relays.entry(worker).or_insert_with(|| {
             let (room, socket) = (ctx.address().recipient(), Arc::clone(&workers[worker].socket));
-            let start = move |_: &mut _| Relay::new(worker, clock, socket, gather_for, room);
-            let relay = Relay::start_in_arbiter(&workers[worker].arbiter, start);
+            let make = move || Relay::new(worker, clock, socket, gather_for, room);
+            let relay = start_on(&workers[worker].arbiter, make);
             // Ahead of all media, so that its first viewer can begin with the last keyframe, too.
             relay.do_send(Prime(kept.batches()));
             readers.add(relay.clone().recipient());
