@@ -31,7 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use url::Url;
 
-use crate::config::{self, Config, CorsOrigins, IceLogin};
+use crate::config::{self, Config, CorsOrigins, IceLogin, Record};
 use crate::retention::policy_of;
 use crate::sockets::Sockets;
 use crate::tls;
@@ -94,7 +94,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         archive,
         webhooks: webhooks.gauges(),
         hls: hls_settings(&config),
-        record: record_settings(config.clone()),
+        record: record_settings(config.record.clone()),
         gather_for: config.media.batch,
         limits: Limits::new(limit_settings(&config), gauges),
     });
@@ -207,12 +207,11 @@ fn hls_settings(config: &Config) -> HlsSettings {
     HlsSettings { cut, window }
 }
 
-fn record_settings(config: Config) -> RecordSettings {
+fn record_settings(record: Record) -> RecordSettings {
     RecordSettings {
-        mp4: config.record.mp4,
-        reconnect: config.record.reconnect,
+        reconnect: record.reconnect,
         server: PROGRAM.into(),
-        is_recorded: Box::new(move |room| config.records(room)),
+        rule: Box::new(move |room| record.rule(room)),
     }
 }
 

@@ -20,6 +20,7 @@ mod load;
 mod publish_record;
 mod purity;
 mod reconnect;
+mod record_rules;
 mod recordings_api;
 mod retention;
 mod rooms;

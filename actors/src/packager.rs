@@ -19,7 +19,7 @@ use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::recorder::{Listeners, recording_id};
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
-use crate::shared::Shared;
+use crate::shared::{RecordRule, Shared};
 
 mod messages;
 mod recordings;
@@ -56,6 +56,9 @@ pub struct Packager {
     window: Window,
     broadcast: Option<Broadcast>,
     recordings: Recordings,
+    rule: RecordRule,
+    /// What somebody decided for this broadcast, whatever the rule says.
+    by_hand: Option<bool>,
     refusal: Option<String>,
     video: Option<Arc<CodecConfig>>,
     unavailable: Option<String>,
@@ -102,6 +105,7 @@ impl Packager {
     /// Creates the packager of a broadcast that is about to begin.
     pub fn new(name: RoomName, shared: Arc<Shared>, room: Addr<Room>) -> Self {
         let window = Window::new(shared.hls.window);
+        let rule = (shared.record.rule)(&name);
         Self {
             name,
             shared,
@@ -112,6 +116,8 @@ impl Packager {
             window,
             broadcast: None,
             recordings: Recordings::default(),
+            rule,
+            by_hand: None,
             refusal: None,
             video: None,
             unavailable: None,
@@ -171,7 +177,8 @@ impl Packager {
             Cut::Segment(_) => self.counts.segments += 1,
             Cut::Init(_) => {}
         }
-        if self.recordings.begins_number(&cut) && !self.recordings.is_recording() {
+        self.recordings.look_ahead(&cut);
+        if self.is_to_be_recorded() && !self.recordings.is_recording() && self.may_begin_at(&cut) {
             self.start_recording(ctx);
         }
         self.recordings.push(cut);
@@ -189,12 +196,18 @@ impl Packager {
         }
     }
 
-    /// Begins a recording, if this room is recorded and there is room for it.
+    fn is_to_be_recorded(&self) -> bool {
+        self.by_hand.unwrap_or(self.rule.record)
+    }
+
+    /// Tells whether a cut is the first of a segment that would be recorded.
+    fn may_begin_at(&self, cut: &Cut) -> bool {
+        matches!(cut, Cut::Part(part) if part.index == 0 && self.rule.shape().takes(part.kind))
+    }
+
+    /// Begins a recording, if there is room for it.
     fn start_recording(&mut self, ctx: &Context<Self>) {
         let Some(Broadcast { epoch, id, .. }) = self.broadcast.clone() else { return };
-        if !(self.shared.record.is_recorded)(&self.name) {
-            return;
-        }
         let space = self.shared.archive.spool.space();
         if space.pressure != Pressure::None {
             if self.refusal.is_none() {
@@ -215,10 +228,10 @@ impl Packager {
             epoch,
             server: self.shared.record.server.clone(),
             target_duration_s: self.shared.hls.cut.target_duration_s(),
-            mp4: self.shared.record.mp4,
+            mp4: self.rule.mp4,
         };
         let listeners = Listeners { spooled: Some(ctx.address().recipient()), done: ctx.address().recipient() };
-        self.recordings.begin(begun, &self.shared.archive, listeners);
+        self.recordings.begin(begun, self.rule.shape(), &self.shared.archive, listeners);
     }
 
     /// VP8 has no place in HLS, so there is nothing to do for this source.
@@ -256,10 +269,11 @@ impl Packager {
     fn recording_status(&self) -> RecordingStatus {
         let newest = self.recordings.newest();
         let state = match (newest, self.phase) {
-            (Some(_), Phase::Live) if self.recordings.is_recording() => RecordingState::Recording,
+            (Some(_), Phase::Live) if self.recordings.goes_on() => RecordingState::Recording,
             _ if self.unavailable.is_some() || self.refusal.is_some() => RecordingState::Unavailable,
             (Some(_), _) if self.recordings.are_done() => RecordingState::Stored,
             (Some(_), _) => RecordingState::Finishing,
+            (None, Phase::Live) if self.is_to_be_recorded() => RecordingState::Starting,
             (None, _) => RecordingState::Off,
         };
         let reason = self.unavailable.clone().or_else(|| self.refusal.clone());
@@ -401,6 +415,45 @@ impl Handler<RecordingDone> for Packager {
         self.recordings.done(&id);
         self.announce(Instant::now());
         self.stop_when_done(ctx);
+    }
+}
+
+impl Handler<StartRecording> for Packager {
+    type Result = Result<Started, RecordingRefusal>;
+
+    fn handle(&mut self, _: StartRecording, ctx: &mut Self::Context) -> Self::Result {
+        if self.phase != Phase::Live {
+            return Err(RecordingRefusal::NotLive);
+        }
+        if let Some(reason) = self.unavailable.clone() {
+            return Err(RecordingRefusal::Unavailable(reason));
+        }
+        let before = self.by_hand.replace(true);
+        if self.recordings.end_with_number(false) {
+            return Ok(Started { status: self.recording_status(), is_new: false });
+        }
+        if self.recordings.may_begin(self.rule.shape()) {
+            self.start_recording(ctx);
+        }
+        if let Some(reason) = self.refusal.clone() {
+            self.by_hand = before;
+            return Err(RecordingRefusal::NoRoom(reason));
+        }
+        Ok(Started { status: self.recording_status(), is_new: true })
+    }
+}
+
+impl Handler<EndRecording> for Packager {
+    type Result = Result<RecordingStatus, RecordingRefusal>;
+
+    fn handle(&mut self, _: EndRecording, _: &mut Self::Context) -> Self::Result {
+        let was_to_be = self.is_to_be_recorded();
+        if self.phase != Phase::Live || !(self.recordings.end_with_number(true) || was_to_be) {
+            return Err(RecordingRefusal::NotRecording);
+        }
+        self.by_hand = Some(false);
+        self.refusal = None;
+        Ok(self.recording_status())
     }
 }
 

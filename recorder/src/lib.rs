@@ -3,6 +3,7 @@
 pub mod boxes;
 pub mod cut;
 pub mod event;
+mod extent;
 pub mod fragmenter;
 pub mod journal;
 pub mod ledger;
@@ -24,6 +25,7 @@ pub mod window;
 
 pub use cut::{Cut, Init, Part, Sample, Segment};
 pub use event::{Event, EventBody, EventId, EventKind, Interest, PressureState, RecordingEvent, SpoolPressure};
+pub use extent::{Extent, ExtentLimits, MP4_MEDIA_MAX_BYTES};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
 pub use ledger::{Ledger, Mp4Step, UploadedPart};
 pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256, sha256_hex};

@@ -8,6 +8,7 @@ mod hls;
 pub mod ice_servers;
 mod pages;
 pub mod problem;
+mod record;
 mod recordings;
 mod rooms;
 pub mod server;

@@ -52,6 +52,44 @@ pub struct Spooled {
 #[rtype(result = "PackagerStatus")]
 pub struct Status;
 
+/// Has the broadcast recorded from the segment that grows on, whatever the configuration says of the room, or go on being
+/// recorded. Returns what becomes of it, or why not. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Started, RecordingRefusal>")]
+pub struct StartRecording;
+
+/// Ends the recording with the segment that grows, and has no other begin in this broadcast unless somebody says so.
+/// Returns what becomes of it, or why not. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "Result<RecordingStatus, RecordingRefusal>")]
+pub struct EndRecording;
+
+/// Answers [`StartRecording`].
+#[derive(Debug)]
+pub struct Started {
+    /// What becomes of the recording.
+    pub status: RecordingStatus,
+    /// Whether it was not being recorded before.
+    pub is_new: bool,
+}
+
+/// Says why a recording is not started or ended by hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordingRefusal {
+    /// There is no broadcast.
+    #[error("the room is not live")]
+    NotLive,
+    /// Nothing is recorded.
+    #[error("nothing is recorded")]
+    NotRecording,
+    /// The broadcast cannot be recorded.
+    #[error("{0}")]
+    Unavailable(String),
+    /// There is no room for a recording at the moment.
+    #[error("{0}")]
+    NoRoom(String),
+}
+
 /// Asks for an HLS object. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "Option<Bytes>")]
@@ -115,7 +153,7 @@ pub enum HlsState {
 /// Says what becomes of the recording.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RecordingStatus {
-    /// `off`, `recording`, `finishing`, `stored` or `unavailable`.
+    /// `off`, `starting`, `recording`, `finishing`, `stored` or `unavailable`.
     pub state: RecordingState,
     /// The recording.
     pub recording: Option<String>,
@@ -130,9 +168,11 @@ pub enum RecordingState {
     /// Nothing is recorded.
     #[default]
     Off,
+    /// It begins with the first segment.
+    Starting,
     /// Segments go to the store.
     Recording,
-    /// The broadcast is over, and the rest is being stored.
+    /// Its end is decided, and the rest is being stored.
     Finishing,
     /// Everything is stored.
     Stored,

@@ -140,6 +140,17 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "recording_is_live", "Recording is live", detail)
     }
 
+    /// 404: nothing of the room is being recorded.
+    pub fn not_recording(room: &RoomName) -> Self {
+        let detail = format!("{room} is not being recorded");
+        Self::new(StatusCode::NOT_FOUND, "not_recording", "Not recording", detail)
+    }
+
+    /// 409: this broadcast cannot be recorded; `detail` says why.
+    pub fn recording_unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "recording_unavailable", "Recording is not possible", detail.into())
+    }
+
     /// 404: the recording, playlist or rendition has no such object.
     pub fn object_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "object_not_found", "Object not found", "there is no such object")
@@ -185,6 +196,12 @@ impl Problem {
     /// 503: a limit such as `media.max_sessions` is reached; `detail` names it.
     pub fn overloaded(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", detail.into())
+            .with(RETRY_AFTER, RETRY_LATER)
+    }
+
+    /// 503: there is no room for another recording; `detail` says where.
+    pub fn recording_refused(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "recording_refused", "Recording was refused", detail.into())
             .with(RETRY_AFTER, RETRY_LATER)
     }
 
