@@ -49,6 +49,7 @@ class PublishPage {
     this.#view = view;
     this.#about = roomFacts(room);
     this.#record = recordControl(room);
+    this.#about.element.append(this.#record.element);
     this.#form = settingsForm(view.query, (change) => void this.#change(change));
     this.#video.muted = true;
   }
@@ -93,7 +94,6 @@ class PublishPage {
           "div",
           { class: "side" },
           this.#about.element,
-          this.#record.element,
           this.#form.element,
           h(
             "section",
