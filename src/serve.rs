@@ -24,6 +24,7 @@ use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
 use onair_actors::webhook::{SigningKey, WebhookError, WebhookSettings, Webhooks};
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
+use onair_web::auth::Tickets;
 use onair_web::ice_servers::{IceServer, Login};
 use onair_web::server;
 use onair_web::state::AppState;
@@ -108,6 +109,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         spool,
         events: events.clone(),
         policy: config.auth.policy(),
+        tickets: tickets(&config)?,
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
         cors: cors(&config),
     });
@@ -205,6 +207,14 @@ fn hls_settings(config: &Config) -> HlsSettings {
     let cut = FragmenterSettings { segment_target: config.hls.segment, part_target: config.hls.part };
     let window = WindowSettings { window: config.hls.window, target_duration_s: cut.target_duration_s() };
     HlsSettings { cut, window }
+}
+
+fn tickets(config: &Config) -> Result<Tickets, Box<dyn Error>> {
+    let ttl = config.auth.ticket_ttl;
+    match &config.auth.ticket_secret {
+        Some(secret) => Ok(Tickets::new(secret.expose().as_bytes(), ttl)),
+        None => Ok(Tickets::with_random_secret(ttl)?),
+    }
 }
 
 fn record_settings(record: Record) -> RecordSettings {

@@ -28,6 +28,7 @@ mod s3;
 mod shutdown;
 mod srtp_profiles;
 mod store_faults;
+mod tickets;
 mod verify;
 mod whep;
 mod whip_offers;

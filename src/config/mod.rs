@@ -142,6 +142,10 @@ pub(crate) struct Auth {
     pub(crate) mode: AuthMode,
     /// The tokens and what they allow.
     pub(crate) tokens: Vec<TokenGrant>,
+    /// How long a ticket lives.
+    pub(crate) ticket_ttl: Duration,
+    /// What tickets are signed with; without one they end with the server.
+    pub(crate) ticket_secret: Option<Secret>,
 }
 
 impl Auth {
@@ -212,7 +216,12 @@ impl Config {
             },
             record: Record::default(),
             retention: Retention::default(),
-            auth: Auth { mode: AuthMode::None, tokens: Vec::new() },
+            auth: Auth {
+                mode: AuthMode::None,
+                tokens: Vec::new(),
+                ticket_ttl: Duration::from_secs(12 * 3_600),
+                ticket_secret: None,
+            },
             webhooks: Vec::new(),
             log: Log { format: LogFormat::Text, filter: "info".into() },
         }

@@ -11,8 +11,7 @@ use onair_actors::packager::{GetHls, HlsObject};
 use onair_actors::room::FindPackager;
 use onair_media::{MediaKind, RecordingId, RoomName};
 
-use crate::auth::Right;
-use crate::guard::{authorize, room_name};
+use crate::guard::{admit, room_name};
 use crate::problem::Problem;
 use crate::server::readable;
 use crate::state::{AppState, ask, ask_or};
@@ -30,7 +29,7 @@ async fn get(
 ) -> Result<HttpResponse, Problem> {
     let (room, object) = path.into_inner();
     let room = room_name(&room)?;
-    authorize(&request, &state, Right::View, Some(&room))?;
+    let admission = admit(&request, &state, &room)?;
     let object = parse(&object).ok_or_else(Problem::object_not_found)?;
     let mut response = HttpResponse::Ok();
     match &object {
@@ -38,9 +37,13 @@ async fn get(
             response.insert_header((CACHE_CONTROL, "no-cache")).content_type(PLAYLIST_TYPE);
         }
         HlsObject::Media(_, kind, _) => {
-            let media_type = format!("{}/mp4", kind.as_str());
-            response.insert_header((CACHE_CONTROL, "max-age=3600, immutable")).content_type(media_type);
+            let caching =
+                if state.policy.is_open() { "max-age=3600, immutable" } else { "private, max-age=3600, immutable" };
+            response.insert_header((CACHE_CONTROL, caching)).content_type(format!("{}/mp4", kind.as_str()));
         }
+    }
+    if !matches!(object, HlsObject::Media(..)) {
+        admission.keep(&request, format!("/hls/{room}"), &mut response);
     }
     let bytes = fetch(&state, &room, GetHls { object, viewer: viewer(&request) }).await?;
     Ok(response.body(bytes))

@@ -14,3 +14,4 @@ mod rooms;
 pub mod server;
 mod signalling;
 pub mod state;
+mod tickets;

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
-use crate::{events, health, hls, pages, record, recordings, rooms, signalling};
+use crate::{events, health, hls, pages, record, recordings, rooms, signalling, tickets};
 
 /// What scripts of other origins may read (RFC 9725 §4.2 needs the first three).
 const EXPOSED: [&str; 8] =
@@ -46,6 +46,7 @@ pub fn serve(
             .configure(hls::configure)
             .configure(rooms::configure)
             .configure(record::configure)
+            .configure(tickets::configure)
             .configure(events::configure)
             .configure(recordings::configure)
             .configure(health::configure)

@@ -10,7 +10,7 @@ use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
 use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
 
-use crate::auth::Policy;
+use crate::auth::{Policy, Tickets};
 use crate::ice_servers::IceServer;
 use crate::problem::Problem;
 
@@ -30,6 +30,8 @@ pub struct AppState {
     pub events: Events,
     /// Who may do what.
     pub policy: Policy,
+    /// What viewers bring in place of a token.
+    pub tickets: Tickets,
     /// Handed to WHIP and WHEP clients.
     pub ice_servers: Vec<IceServer>,
     /// The origins that may use the server from a browser; `*` for any.

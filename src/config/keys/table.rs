@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Input, Key, Kind, Shown};
 use crate::config::by_room::ByRoom;
+use crate::config::duration::{parse_duration, show_duration};
 use crate::config::entries::{IceServer, TokenGrant, glob};
 use crate::config::network::{CorsOrigins, advertised, listen_address, show_advertised};
 use crate::config::record::{largest, longest, show_largest, show_longest};
@@ -26,7 +27,7 @@ const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
 const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 43] = [
+pub(in crate::config) static KEYS: [Key; 45] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -273,6 +274,21 @@ pub(in crate::config) static KEYS: [Key; 43] = [
         show: |config| one(config.auth.tokens.iter().map(TokenGrant::show).collect::<Array>()),
     },
     Key {
+        path: "auth.ticket_ttl",
+        kind: Kind::Text,
+        doc: "How long a ticket lives, which stands for a token in the URLs of players, such as `12h`: at least `1m`, at most \
+              `30d`. Longer than a viewer watches.",
+        set: |config, input| store(&mut config.auth.ticket_ttl, ticket_ttl(input.item)),
+        show: |config| one(show_duration(config.auth.ticket_ttl)),
+    },
+    Key {
+        path: "auth.ticket_secret",
+        kind: Kind::Text,
+        doc: "What tickets are signed with, for tickets that outlive the server or are good for several; random unless set.",
+        set: |config, input| store(&mut config.auth.ticket_secret, secret(input.item).map(Some)),
+        show: |config| maybe(config.auth.ticket_secret.as_ref().map(ToString::to_string)),
+    },
+    Key {
         path: "rooms.*.record",
         kind: Kind::Boolean,
         doc: "Whether broadcasts of the rooms that match the glob are recorded; the last match wins.",
@@ -389,6 +405,13 @@ fn milliseconds(count: u32) -> Duration {
 
 fn seconds(count: u32) -> Duration {
     Duration::from_secs(count.into())
+}
+
+fn ticket_ttl(item: &Item) -> Result<Duration, Fault> {
+    let written = text(item)?;
+    let range = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+    let ttl = parse_duration(written).filter(|ttl| range.contains(ttl));
+    ttl.ok_or_else(|| format!("is \"{written}\", must be a time such as \"12h\", from 1m to 30d").into())
 }
 
 fn max_count(item: &Item) -> Result<Option<u32>, Fault> {

@@ -173,6 +173,13 @@ impl Problem {
             .with(WWW_AUTHENTICATE, challenge)
     }
 
+    /// 401: the ticket that was brought in place of a token has ended, or is for another room.
+    pub fn ticket_invalid() -> Self {
+        let challenge = HeaderValue::from_static(r#"Bearer realm="onair", error="invalid_token""#);
+        Self::new(StatusCode::UNAUTHORIZED, "ticket_invalid", "Ticket invalid", Denied::TicketInvalid.to_string())
+            .with(WWW_AUTHENTICATE, challenge)
+    }
+
     /// 403: the token does not allow this.
     pub fn forbidden() -> Self {
         let challenge = HeaderValue::from_static(r#"Bearer realm="onair", error="insufficient_scope""#);
@@ -186,6 +193,7 @@ impl From<Denied> for Problem {
         match denied {
             Denied::TokenRequired => Self::token_required(),
             Denied::TokenUnknown => Self::token_unknown(),
+            Denied::TicketInvalid => Self::ticket_invalid(),
             Denied::Forbidden => Self::forbidden(),
         }
     }

@@ -52,6 +52,12 @@ fn every_case_has_its_status_and_header() {
             Some(("www-authenticate", r#"Bearer realm="onair", error="invalid_token""#)),
         ),
         (
+            Problem::ticket_invalid(),
+            401,
+            "ticket_invalid",
+            Some(("www-authenticate", r#"Bearer realm="onair", error="invalid_token""#)),
+        ),
+        (
             Problem::forbidden(),
             403,
             "forbidden",

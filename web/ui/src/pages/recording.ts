@@ -71,7 +71,7 @@ class RecordingPage {
       if (signal.aborted) return;
       return error instanceof ApiError && error.status === 404 ? this.#gone() : fill(this.#problem, failure(error, () => void this.#load()));
     }
-    playRecording(this.#objects, this.#video, signal).catch((error: unknown) => {
+    playRecording(this.#objects, this.#room, this.#video, signal).catch((error: unknown) => {
       if (!signal.aborted) fill(this.#problem, failure(error, () => void this.#load()));
     });
     if (this.#shownState === "live") void this.#follow();
@@ -117,7 +117,7 @@ class RecordingPage {
       this.#actions,
       mp4_bytes === undefined
         ? h("span", { class: "hint" }, "The MP4 can be downloaded when the recording has ended.")
-        : downloadButton(file, `${this.#room}-${this.#recording}.mp4`, mp4_bytes, (error) => fill(this.#problem, failure(error, () => fill(this.#problem)))),
+        : downloadButton(file, this.#room, `${this.#room}-${this.#recording}.mp4`, mp4_bytes, (error) => fill(this.#problem, failure(error, () => fill(this.#problem)))),
       copyButton("Copy link", () => location.origin + this.#objects),
       mp4_bytes === undefined ? linkButton("Watch live", { icon: "play" }, `/watch/${this.#room}`) : button("Delete", { icon: "trash" }, () => void this.#delete()),
     );
