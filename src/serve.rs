@@ -81,6 +81,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     };
 
     let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool), events.clone());
+    let uploader = archive.uploader.clone();
     let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
     Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
     let watched = Arc::clone(&archive);
@@ -107,6 +108,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         rooms: rooms.clone(),
         store,
         spool,
+        uploader,
         events: events.clone(),
         policy: config.auth.policy(),
         tickets: tickets(&config)?,

@@ -6,6 +6,7 @@ mod guard;
 mod health;
 mod hls;
 pub mod ice_servers;
+mod metrics;
 mod pages;
 pub mod problem;
 mod record;

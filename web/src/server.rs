@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
-use crate::{events, health, hls, pages, record, recordings, rooms, signalling, tickets};
+use crate::{events, health, hls, metrics, pages, record, recordings, rooms, signalling, tickets};
 
 /// What scripts of other origins may read (RFC 9725 §4.2 needs the first three).
 const EXPOSED: [&str; 8] =
@@ -47,6 +47,7 @@ pub fn serve(
             .configure(rooms::configure)
             .configure(record::configure)
             .configure(tickets::configure)
+            .configure(metrics::configure)
             .configure(events::configure)
             .configure(recordings::configure)
             .configure(health::configure)

@@ -7,6 +7,7 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use onair_actors::events::Events;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
+use onair_actors::uploader::Uploader;
 use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
 
@@ -26,6 +27,8 @@ pub struct AppState {
     pub store: Arc<Store>,
     /// Where recordings wait while they are being made.
     pub spool: Arc<Spool>,
+    /// What brings them to the store.
+    pub uploader: Addr<Uploader>,
     /// What happens.
     pub events: Events,
     /// Who may do what.
