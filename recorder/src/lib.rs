@@ -31,7 +31,7 @@ pub use measure::Measure;
 pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece};
-pub use read::{ReadError, read_head, read_init, read_segment};
+pub use read::{ReadError, SegmentScan, read_head, read_init, read_segment};
 pub use retention::{Budget, Expired, Expiry, RetentionPolicy};
 pub use spool::{
     Finish, FinishError, FinishPart, Fsync, Pressure, Resumed, Spool, SpoolError, SpoolSettings, SpoolWriter,
