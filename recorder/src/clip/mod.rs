@@ -20,9 +20,9 @@ use std::sync::Arc;
 use onair_media::{CodecConfig, MediaKind};
 use sha2::{Digest, Sha256};
 
-pub use self::moment::{ClipRange, Origins, Window};
+pub use self::moment::{ClipRange, Origins, Span};
 pub use self::reads::{Step, steps};
-use self::select::{ClipChunk, Stretch, select};
+use self::select::{ClipChunk, Selection, select};
 pub(crate) use self::select::{has_beginning, presentation_start, sound_begins};
 use crate::boxes::BoxError;
 use crate::cut::Segment;
@@ -88,14 +88,14 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Plans the clip of a window.
+    /// Plans the clip of a span.
     ///
     /// # Errors
     /// [`ClipRefusal::Empty`] or [`ClipRefusal::TooMany`]; [`BoxError`] for configurations that no initialisation
     /// segment has.
-    pub fn plan(tracks: &[ClipTrack], window: Window) -> Result<Result<Self, ClipRefusal>, BoxError> {
-        let stretches: Vec<Stretch> = tracks.iter().filter_map(|track| select(track, window)).collect();
-        let chunks: Vec<&ClipChunk> = stretches.iter().flat_map(|stretch| &stretch.chunks).collect();
+    pub fn plan(tracks: &[ClipTrack], span: Span) -> Result<Result<Self, ClipRefusal>, BoxError> {
+        let selections: Vec<Selection> = tracks.iter().filter_map(|track| select(track, span)).collect();
+        let chunks: Vec<&ClipChunk> = selections.iter().flat_map(|selection| &selection.chunks).collect();
         if chunks.is_empty() {
             return Ok(Err(ClipRefusal::Empty));
         }
@@ -103,14 +103,14 @@ impl Clip {
             return Ok(Err(ClipRefusal::TooMany));
         }
         let pairs = chunks.iter().map(|chunk| (chunk.as_chunk(), chunk.piece.clone())).collect();
-        let layout = layout_chunks(pairs, |movie| movie.header_of(window.start..window.end))?;
-        let end = stretches.iter().map(|stretch| stretch.end).max().unwrap_or(window.end).min(window.end);
-        let since_zero = |time: i64| u64::try_from((time - window.zero) / (GRID_HZ / 1000)).unwrap_or_default();
+        let layout = layout_chunks(pairs, |movie| movie.header_of(span.start..span.end))?;
+        let end = selections.iter().map(|selection| selection.end).max().unwrap_or(span.end).min(span.end);
+        let since_zero = |time: i64| u64::try_from((time - span.zero) / (GRID_HZ / 1000)).unwrap_or_default();
         Ok(Ok(Self {
             tag: tag(&layout),
             layout,
-            kinds: stretches.iter().filter_map(|stretch| stretch.chunks.first()).map(|chunk| chunk.kind).collect(),
-            from_ms: since_zero(window.start),
+            kinds: selections.iter().filter_map(|selection| selection.chunks.first()).map(|chunk| chunk.kind).collect(),
+            from_ms: since_zero(span.start),
             to_ms: since_zero(end),
         }))
     }

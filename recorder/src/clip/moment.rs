@@ -41,7 +41,7 @@ pub struct Origins {
 
 /// Holds the time that a clip shows, on the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct Span {
     /// Where the recording begins.
     pub zero: i64,
     /// Where the clip begins.
@@ -72,7 +72,7 @@ impl ClipRange {
     ///
     /// # Errors
     /// [`ClipRefusal::Order`], [`ClipRefusal::Outside`] or [`ClipRefusal::TooLong`].
-    pub fn window(&self, manifest: &Manifest, origins: Origins) -> Result<Window, ClipRefusal> {
+    pub fn span(&self, manifest: &Manifest, origins: Origins) -> Result<Span, ClipRefusal> {
         let duration_ms = manifest.duration_ms;
         let outside = |name| ClipRefusal::Outside { name, duration_ms };
         let lasts = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(GRID_PER_MS);
@@ -96,7 +96,7 @@ impl ClipRange {
         if end - start > lasts(CLIP_MAX_S * 1000) {
             return Err(ClipRefusal::TooLong);
         }
-        Ok(Window { zero: origins.zero, start, end })
+        Ok(Span { zero: origins.zero, start, end })
     }
 }
 

@@ -3,7 +3,7 @@
 use onair_media::MediaKind::{Audio, Video};
 use proptest::prelude::*;
 
-use super::tests::{Kept, edits, movie, samples, told, window};
+use super::tests::{Kept, edits, movie, samples, span, told};
 use crate::testing::{broadcast, frame, h264, opus};
 
 /// A broadcast, in which pictures may be shown in another order, with a break in which nothing comes.
@@ -40,7 +40,7 @@ proptest! {
         let kept = kept(gop_s, reordered, break_s);
         let end_ms = 15_000 + break_s * 1000;
         let to = (from + length).min(end_ms);
-        let clip = kept.clip(window(from, to));
+        let clip = kept.clip(span(from, to));
         let file = kept.file(&clip);
         let moov = movie(&file);
         prop_assert_eq!(moov.mvhd.duration, (to - from) as u64 * 90);
@@ -64,7 +64,7 @@ proptest! {
         // No picture is missing at the end, and the last one is needed.
         prop_assert!(shown(pictures.last().unwrap()) < to * 90);
         let last_shown = pictures.iter().map(shown).max().unwrap();
-        let whole = kept.clip(window(0, end_ms));
+        let whole = kept.clip(span(0, end_ms));
         let all = kept.file(&whole);
         let all = samples(&movie(&all).trak[0], &all);
         prop_assert!(all.iter().all(|picture| picture.pts >= to * 90 || picture.pts <= last_shown));
@@ -84,16 +84,16 @@ proptest! {
     #[test]
     fn ranges_of_a_clip_are_ranges_of_its_file(from in 0..14_000i64, length in 1..9_000i64, cuts in proptest::collection::vec(any::<prop::sample::Index>(), 1..6)) {
         let kept = kept(1, false, 1);
-        let clip = kept.clip(window(from, from + length));
+        let clip = kept.clip(span(from, from + length));
         let file = kept.file(&clip);
         let mut cuts: Vec<u64> = cuts.iter().map(|cut| cut.index(file.len()) as u64).collect();
         cuts.extend([0, file.len() as u64]);
         cuts.sort_unstable();
         let parts: Vec<_> = cuts.windows(2).map(|ends| kept.send(&clip, ends[0]..ends[1])).collect();
         prop_assert_eq!(parts.concat(), file);
-        let same = kept.clip(window(from, from + length));
+        let same = kept.clip(span(from, from + length));
         prop_assert_eq!(same.tag(), clip.tag());
-        let later = kept.clip(window(from + 1, from + 1 + length));
+        let later = kept.clip(span(from + 1, from + 1 + length));
         prop_assert_ne!(later.tag(), clip.tag());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use onair_media::{CodecConfig, MediaKind};
 
-use super::{ClipTrack, Window};
+use super::{ClipTrack, Span};
 use crate::cut::{Part, Sample, Segment};
 use crate::progressive::{Chunk, Piece};
 use crate::ticks::{GRID_HZ, clock_rate_hz, to_grid};
@@ -24,7 +24,7 @@ pub(super) struct ClipChunk {
 
 /// The samples of one rendition.
 #[derive(Debug)]
-pub(super) struct Stretch {
+pub(super) struct Selection {
     /// Never empty.
     pub(super) chunks: Vec<ClipChunk>,
     /// Where the presentation of the last one to be shown ends, on the grid.
@@ -49,13 +49,13 @@ impl ClipChunk {
 }
 
 /// Returns where sound has to be decoded from for a clip, on the grid.
-pub(crate) const fn sound_begins(window: Window) -> i64 {
-    window.start.saturating_sub(SOUND_PREROLL)
+pub(crate) const fn sound_begins(span: Span) -> i64 {
+    span.start.saturating_sub(SOUND_PREROLL)
 }
 
 /// Tells whether pictures can be decoded from somewhere in this segment, so that the clip's first one is seen.
-pub(crate) fn has_beginning(segment: &Segment, window: Window) -> bool {
-    segment.parts.iter().flat_map(|part| placed(part)).any(|sample| sample.sync && sample.start <= window.start)
+pub(crate) fn has_beginning(segment: &Segment, span: Span) -> bool {
+    segment.parts.iter().flat_map(|part| placed(part)).any(|sample| sample.sync && sample.start <= span.start)
 }
 
 /// Returns when the first sample of a segment is shown, on the grid.
@@ -65,7 +65,7 @@ pub(crate) fn presentation_start(segment: &Segment) -> Option<i64> {
 
 /// Selects the samples of a track: from the last keyframe that is shown when the clip begins, or the first one behind
 /// it, to the last one that is shown before it ends.
-pub(super) fn select(track: &ClipTrack, window: Window) -> Option<Stretch> {
+pub(super) fn select(track: &ClipTrack, span: Span) -> Option<Selection> {
     let parts =
         || track.segments.iter().flat_map(|(segment, config)| parts_of(segment).map(move |part| (part, config)));
     let samples = || {
@@ -73,8 +73,8 @@ pub(super) fn select(track: &ClipTrack, window: Window) -> Option<Stretch> {
         all.enumerate().map(|(index, sample)| Placed { index, ..sample })
     };
     let kind = track.segments.first()?.0.kind;
-    let first = first_sample(kind, samples(), window)?;
-    let last = samples().filter(|sample| sample.index >= first && sample.start < window.end).last()?.index;
+    let first = first_sample(kind, samples(), span)?;
+    let last = samples().filter(|sample| sample.index >= first && sample.start < span.end).last()?.index;
     let mut chunks: Vec<ClipChunk> = Vec::new();
     let mut index = 0;
     for ((part, offset), config) in parts() {
@@ -87,18 +87,18 @@ pub(super) fn select(track: &ClipTrack, window: Window) -> Option<Stretch> {
     let shown_until =
         samples().filter(|sample| (first..=last).contains(&sample.index)).map(|sample| sample.end).max()?;
     let is_held = track.goes_on || last + 1 < index;
-    let end = if is_held { shown_until.max(window.end) } else { shown_until };
-    let missing = end.min(window.end) - file_end(&chunks)?;
+    let end = if is_held { shown_until.max(span.end) } else { shown_until };
+    let missing = end.min(span.end) - file_end(&chunks)?;
     hold(chunks.last_mut()?, missing.max(0));
-    (end > window.start).then_some(Stretch { chunks, end })
+    (end > span.start).then_some(Selection { chunks, end })
 }
 
-fn first_sample(kind: MediaKind, mut samples: impl Iterator<Item = Placed> + Clone, window: Window) -> Option<usize> {
+fn first_sample(kind: MediaKind, mut samples: impl Iterator<Item = Placed> + Clone, span: Span) -> Option<usize> {
     let found = match kind {
-        MediaKind::Audio => samples.find(|sample| sample.end > sound_begins(window)),
+        MediaKind::Audio => samples.find(|sample| sample.end > sound_begins(span)),
         MediaKind::Video => {
             let keyframes = samples.filter(|sample| sample.sync);
-            let before = keyframes.clone().filter(|sample| sample.start <= window.start).last();
+            let before = keyframes.clone().filter(|sample| sample.start <= span.start).last();
             before.or_else(|| keyframes.clone().next())
         }
     };

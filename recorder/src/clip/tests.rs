@@ -8,7 +8,7 @@ use mp4_atom::{Decode, ElstEntry, Ftyp, Header, Moov, StszSamples, Trak};
 use onair_media::MediaKind::{Audio, Video};
 use onair_media::{CodecConfig, MediaKind};
 
-use super::{Clip, ClipRefusal, ClipTrack, Step, Window, steps};
+use super::{Clip, ClipRefusal, ClipTrack, Span, Step, steps};
 use crate::cut::{Cut, Segment};
 use crate::progressive::Piece;
 use crate::testing::{broadcast, frame, h264, opus, pull};
@@ -33,9 +33,9 @@ pub(super) struct FileSample {
 }
 
 /// Adds whole seconds to the grid.
-pub(super) fn window(from_ms: i64, to_ms: i64) -> Window {
+pub(super) fn span(from_ms: i64, to_ms: i64) -> Span {
     let grid = |ms: i64| ms * GRID_HZ / 1000;
-    Window { zero: 0, start: grid(from_ms), end: grid(to_ms) }
+    Span { zero: 0, start: grid(from_ms), end: grid(to_ms) }
 }
 
 impl Kept {
@@ -61,8 +61,8 @@ impl Kept {
         vec![track(Video), track(Audio)]
     }
 
-    pub(super) fn clip(&self, window: Window) -> Clip {
-        Clip::plan(&self.tracks(|_| true), window).unwrap().unwrap()
+    pub(super) fn clip(&self, span: Span) -> Clip {
+        Clip::plan(&self.tracks(|_| true), span).unwrap().unwrap()
     }
 
     /// Sends a range of a clip as a store does.
@@ -140,7 +140,7 @@ pub(super) fn told(bytes: &Bytes) -> i64 {
 #[test]
 fn a_clip_begins_at_the_keyframe_before_it_and_shows_nothing_of_what_comes_first() {
     let kept = Kept::new(|fragmenter| broadcast(fragmenter, 0, 12, 2));
-    let clip = kept.clip(window(5_500, 9_250));
+    let clip = kept.clip(span(5_500, 9_250));
     let file = kept.file(&clip);
     let moov = movie(&file);
     let [video, audio] = &moov.trak[..] else { panic!("two tracks") };
@@ -166,7 +166,7 @@ fn a_clip_of_everything_is_the_recordings_mp4() {
     let tracks = kept.tracks(|_| true);
     let all = tracks.iter().flat_map(|track| &track.segments);
     let whole = crate::progressive::layout(all.map(|(segment, config)| (segment, config))).unwrap();
-    let clip = kept.clip(window(0, 13_000));
+    let clip = kept.clip(span(0, 13_000));
     assert_eq!((&clip.layout().header, &clip.layout().pieces), (&whole.header, &whole.pieces));
     assert_eq!(clip.to_ms(), 12_000);
 }
@@ -178,17 +178,17 @@ fn over_a_gap_the_last_picture_stays() {
         fragmenter.discontinuity();
         broadcast(fragmenter, 12, 3, 1);
     });
-    let ends = |window| {
-        let file = kept.file(&kept.clip(window));
+    let ends = |span| {
+        let file = kept.file(&kept.clip(span));
         let moov = movie(&file);
         moov.trak.iter().for_each(|track| assert_eq!(edits(track).len(), 1));
         moov.trak.iter().map(|track| (edits(track)[0].media_time, edits(track)[0].segment_duration)).collect::<Vec<_>>()
     };
     // Into it, out of it, across it, and within it: from the keyframe of 4 s on; there is no sound in the midst of it.
-    assert_eq!(ends(window(4_500, 8_000)), [(Some(45_000), 315_000), (Some(3_840), 315_000)]);
-    assert_eq!(ends(window(4_500, 13_000)), [(Some(45_000), 765_000), (Some(3_840), 765_000)]);
-    assert_eq!(ends(window(8_000, 9_000)), [(Some(4 * 90_000), 90_000)]);
-    let file = kept.file(&kept.clip(window(8_000, 13_000)));
+    assert_eq!(ends(span(4_500, 8_000)), [(Some(45_000), 315_000), (Some(3_840), 315_000)]);
+    assert_eq!(ends(span(4_500, 13_000)), [(Some(45_000), 765_000), (Some(3_840), 765_000)]);
+    assert_eq!(ends(span(8_000, 9_000)), [(Some(4 * 90_000), 90_000)]);
+    let file = kept.file(&kept.clip(span(8_000, 13_000)));
     let moov = movie(&file);
     assert_eq!(edits(&moov.trak[0])[0].media_time, Some(4 * 90_000));
     // Sound waits for what comes next.
@@ -200,7 +200,7 @@ fn over_a_gap_the_last_picture_stays() {
 #[test]
 fn a_segment_that_is_lost_is_a_gap() {
     let kept = Kept::new(|fragmenter| broadcast(fragmenter, 0, 16, 2));
-    let clip = Clip::plan(&kept.tracks(|msn| msn != 2), window(1_000, 11_000)).unwrap().unwrap();
+    let clip = Clip::plan(&kept.tracks(|msn| msn != 2), span(1_000, 11_000)).unwrap().unwrap();
     let file = kept.file(&clip);
     let moov = movie(&file);
     assert_eq!(moov.mvhd.duration, 10 * 90_000);
@@ -208,16 +208,16 @@ fn a_segment_that_is_lost_is_a_gap() {
     assert!(pictures.iter().all(|picture| picture.dts == told(&picture.bytes)));
     assert!(pictures.iter().all(|picture| !(4 * 90_000..8 * 90_000).contains(&told(&picture.bytes))));
     // Its end is not there either: what is there lasts until then.
-    let clip = Clip::plan(&kept.tracks(|msn| msn == 1), window(1_000, 11_000)).unwrap().unwrap();
+    let clip = Clip::plan(&kept.tracks(|msn| msn == 1), span(1_000, 11_000)).unwrap().unwrap();
     assert_eq!(movie(&kept.file(&clip)).mvhd.duration, 10 * 90_000);
 }
 
 #[test]
 fn where_nothing_is_there_is_no_clip() {
     let kept = Kept::new(|fragmenter| broadcast(fragmenter, 0, 5, 1));
-    let refused = |window, is_there: fn(u64) -> bool| Clip::plan(&kept.tracks(is_there), window).unwrap().unwrap_err();
-    assert_eq!(refused(window(5_000, 6_000), |_| true), ClipRefusal::Empty);
-    assert_eq!(refused(window(1_000, 2_000), |_| false), ClipRefusal::Empty);
+    let refused = |span, is_there: fn(u64) -> bool| Clip::plan(&kept.tracks(is_there), span).unwrap().unwrap_err();
+    assert_eq!(refused(span(5_000, 6_000), |_| true), ClipRefusal::Empty);
+    assert_eq!(refused(span(1_000, 2_000), |_| false), ClipRefusal::Empty);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn sound_alone_is_sound() {
     let kept = Kept::new(|fragmenter| {
         (0..500).for_each(|n| fragmenter.push(Audio, frame(&opus(), n * 960, true)));
     });
-    let clip = kept.clip(window(3_333, 4_444));
+    let clip = kept.clip(span(3_333, 4_444));
     assert_eq!(clip.content_type(), "audio/mp4");
     let file = kept.file(&clip);
     let moov = movie(&file);
@@ -237,7 +237,7 @@ fn sound_alone_is_sound() {
 #[test]
 fn an_independent_reader_agrees() {
     let kept = Kept::new(|fragmenter| broadcast(fragmenter, 0, 12, 2));
-    let file = kept.file(&kept.clip(window(5_500, 9_250)));
+    let file = kept.file(&kept.clip(span(5_500, 9_250)));
     let mut reader = mp4::Mp4Reader::read_header(std::io::Cursor::new(&file), file.len() as u64).unwrap();
     assert_eq!(reader.duration(), Duration::from_millis(3_750));
     let sample = reader.read_sample(1, 1).unwrap().unwrap();
@@ -262,7 +262,7 @@ fn a_new_configuration_goes_along() {
         .iter_mut()
         .filter(|(segment, _)| segment.init == 2)
         .for_each(|(_, config)| *config = Arc::clone(&small));
-    let clip = Clip::plan(&tracks, window(4_500, 5_500)).unwrap().unwrap();
+    let clip = Clip::plan(&tracks, span(4_500, 5_500)).unwrap().unwrap();
     let stbl = &movie(&kept.file(&clip)).trak[0].mdia.minf.stbl.clone();
     assert_eq!(stbl.stsd.codecs.len(), 2);
     assert_eq!(stbl.stsc.entries.last().unwrap().sample_description_index, 2);

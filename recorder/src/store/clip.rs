@@ -14,8 +14,8 @@ use onair_media::{CodecConfig, MediaKind, RecordingId, RoomName};
 use super::{Store, StoreError};
 use crate::boxes::BoxError;
 use crate::clip::{
-    CLIP_MAX_SAMPLES, Clip, ClipRange, ClipRefusal, ClipTrack, Origins, Step, Window, has_beginning,
-    presentation_start, sound_begins, steps,
+    CLIP_MAX_SAMPLES, Clip, ClipRange, ClipRefusal, ClipTrack, Origins, Span, Step, has_beginning, presentation_start,
+    sound_begins, steps,
 };
 use crate::cut::Segment;
 use crate::manifest::SegmentEntry;
@@ -92,12 +92,12 @@ impl Store {
         let listed = manifest.segments.iter().filter_map(Listed::new).collect();
         let mut planner = Planner { store: self, room, recording, listed, configs: HashMap::new(), samples: 0 };
         let origins = planner.origins().await?;
-        let window = range.window(&manifest, origins)?;
+        let span = range.span(&manifest, origins)?;
         let mut tracks = Vec::new();
         for kind in RENDITIONS {
-            tracks.push(planner.track(kind, window, origins).await?);
+            tracks.push(planner.track(kind, span, origins).await?);
         }
-        Ok(Clip::plan(&tracks, window)??)
+        Ok(Clip::plan(&tracks, span)??)
     }
 
     /// Streams a range of a clip's file; what lies behind its end is left out.
@@ -191,17 +191,17 @@ impl Planner<'_> {
     }
 
     /// Reads what a clip may need of a rendition.
-    async fn track(&mut self, kind: MediaKind, window: Window, origins: Origins) -> Result<ClipTrack, ClipError> {
+    async fn track(&mut self, kind: MediaKind, span: Span, origins: Origins) -> Result<ClipTrack, ClipError> {
         let all: Vec<Listed> = self.listed.iter().filter(|listed| listed.kind == kind).copied().collect();
         let ms = |time: i64| (time - origins.listed) / (GRID_HZ / 1000);
-        let until = all.partition_point(|listed| listed.start_ms <= ms(window.end).saturating_add(APART_MAX_MS));
+        let until = all.partition_point(|listed| listed.start_ms <= ms(span.end).saturating_add(APART_MAX_MS));
         let mut track = ClipTrack { segments: Vec::new(), goes_on: until < all.len() };
         let mut from = match kind {
             MediaKind::Audio => {
-                all.partition_point(|listed| listed.end_ms < ms(sound_begins(window)).saturating_sub(APART_MAX_MS))
+                all.partition_point(|listed| listed.end_ms < ms(sound_begins(span)).saturating_sub(APART_MAX_MS))
             }
             MediaKind::Video => {
-                all.partition_point(|listed| listed.start_ms <= ms(window.start).saturating_add(APART_MAX_MS))
+                all.partition_point(|listed| listed.start_ms <= ms(span.start).saturating_add(APART_MAX_MS))
             }
         };
         // Of those before it, as many as it takes to find the keyframe.
@@ -209,7 +209,7 @@ impl Planner<'_> {
         while kind == MediaKind::Video && from > 0 {
             from -= 1;
             let Some(found) = self.with_config(all[from]).await? else { continue };
-            let is_beginning = has_beginning(&found.0, window);
+            let is_beginning = has_beginning(&found.0, span);
             track.segments.push(found);
             if is_beginning {
                 break;
