@@ -26,7 +26,7 @@ use onair_actors::webhook::{SigningKey, WebhookError, WebhookSettings, Webhooks}
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 use onair_web::ice_servers::{IceServer, Login};
 use onair_web::server;
-use onair_web::state::AppState;
+use onair_web::state::{AppState, Clips};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use url::Url;
@@ -109,6 +109,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         events: events.clone(),
         policy: config.auth.policy(),
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
+        clips: Clips::default(),
         cors: cors(&config),
     });
     let server = server::serve(http, tls, cores, state)?;

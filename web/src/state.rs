@@ -11,6 +11,7 @@ use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
 
 use crate::auth::Policy;
+pub use crate::clips::Clips;
 use crate::ice_servers::IceServer;
 use crate::problem::Problem;
 
@@ -32,6 +33,8 @@ pub struct AppState {
     pub policy: Policy,
     /// Handed to WHIP and WHEP clients.
     pub ice_servers: Vec<IceServer>,
+    /// How many clips are made at once.
+    pub clips: Clips,
     /// The origins that may use the server from a browser; `*` for any.
     pub cors: Vec<String>,
 }
