@@ -54,7 +54,7 @@ impl Kept {
         let track = |kind: MediaKind| {
             let of_kind = self.segments.iter().filter(|segment| segment.kind == kind);
             let there = of_kind.clone().filter(|segment| is_there(segment.msn));
-            let last = of_kind.last().is_some_and(|last| is_there(last.msn));
+            let last = of_kind.clone().next_back().is_some_and(|last| is_there(last.msn));
             let segments = there.map(|segment| (segment.without_media(), config(kind))).collect();
             ClipTrack { segments, goes_on: !last }
         };
@@ -118,7 +118,7 @@ pub(super) fn samples(track: &Trak, file: &Bytes) -> Vec<FileSample> {
         let mut at = *offset as usize;
         for _ in 0..run.samples_per_chunk {
             let size = *sizes.next().unwrap() as usize;
-            let pts = dts + i64::from(offsets.next().unwrap_or_default());
+            let pts = dts + offsets.next().unwrap_or_default();
             read.push(FileSample { dts, pts, bytes: file.slice(at..at + size) });
             at += size;
             dts += i64::from(durations.next().unwrap());

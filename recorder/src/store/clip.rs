@@ -3,6 +3,9 @@
 //! Of segments that lie wholly within a clip nothing but the boxes around the media is read to plan it. Whatever is
 //! missing or damaged is a gap.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -168,7 +171,7 @@ impl Listed {
 
 impl Planner<'_> {
     /// Finds where the recording begins: with the first segment of one rendition or the other.
-    async fn origins(&mut self) -> Result<Origins, ClipError> {
+    async fn origins(&self) -> Result<Origins, ClipError> {
         let mut origins: Option<Origins> = None;
         let mut found = Vec::new();
         // The manifest counts from the one that it lists first. If that is lost, any other tells when that was.

@@ -27,6 +27,12 @@ export function downloadButton(url: string, name: string, bytes: number, failed:
   return save;
 }
 
+/** Saves `url` as `name`, where no link stands on the page for it. */
+export async function saveFile(url: string, name: string): Promise<void> {
+  if (currentToken() !== undefined) return fetchAndSave(url, name);
+  h("a", { href: url, download: name }).click();
+}
+
 async function fetchAndSave(url: string, name: string): Promise<void> {
   const blob = await (await request(url)).blob();
   const href = URL.createObjectURL(blob);
