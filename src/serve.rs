@@ -27,7 +27,7 @@ use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
 use onair_web::auth::Tickets;
 use onair_web::ice_servers::{IceServer, Login};
 use onair_web::server;
-use onair_web::state::AppState;
+use onair_web::state::{AppState, Clips};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use url::Url;
@@ -113,6 +113,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         policy: config.auth.policy(),
         tickets: tickets(&config)?,
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
+        clips: Clips::default(),
         cors: cors(&config),
     });
     let server = server::serve(http, tls, cores, state)?;

@@ -10,6 +10,7 @@ mod auth;
 mod bad_input;
 mod bad_media;
 mod chaos;
+mod clips;
 mod config_cli;
 mod events;
 mod ffmpeg_whip;

@@ -1,6 +1,7 @@
 //! HTTP of onair: it speaks requests and responses, and sees nothing of the inside but messages, strings and bytes.
 
 pub mod auth;
+mod clips;
 mod events;
 mod guard;
 mod health;

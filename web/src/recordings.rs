@@ -210,7 +210,7 @@ fn entity_tag(info: &ObjectInfo) -> Option<EntityTag> {
     is_valid.then(|| EntityTag::new_strong(tag.into()))
 }
 
-fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
+pub(crate) fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
     match (IfNoneMatch::parse(request), tag) {
         (Ok(IfNoneMatch::Any), _) => true,
         (Ok(IfNoneMatch::Items(known)), Some(tag)) => known.iter().any(|other| other.weak_eq(tag)),
@@ -220,7 +220,11 @@ fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
 
 /// Returns the one range that is wanted. Several ranges, other units and what cannot be parsed are answered with the
 /// whole object, as RFC 9110 §14.2 allows.
-fn wanted_range(request: &HttpRequest, tag: Option<&EntityTag>, size: u64) -> Result<Option<Range<u64>>, Problem> {
+pub(crate) fn wanted_range(
+    request: &HttpRequest,
+    tag: Option<&EntityTag>,
+    size: u64,
+) -> Result<Option<Range<u64>>, Problem> {
     let Ok(RangeHeader::Bytes(specs)) = RangeHeader::parse(request) else { return Ok(None) };
     let is_same = match IfRange::parse(request) {
         Ok(IfRange::EntityTag(wanted)) => tag.is_some_and(|tag| tag.strong_eq(&wanted)),
@@ -247,7 +251,7 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Resu
     }
 }
 
-fn store_problem(error: StoreError) -> Problem {
+pub(crate) fn store_problem(error: StoreError) -> Problem {
     match error {
         StoreError::NotFound { .. } => Problem::object_not_found(),
         StoreError::Range { size, .. } => Problem::range_not_satisfiable(size),

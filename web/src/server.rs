@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
-use crate::{events, health, hls, metrics, pages, record, recordings, rooms, signalling, tickets};
+use crate::{clips, events, health, hls, metrics, pages, record, recordings, rooms, signalling, tickets};
 
 /// What scripts of other origins may read (RFC 9725 §4.2 needs the first three).
 const EXPOSED: [&str; 8] =
@@ -49,6 +49,8 @@ pub fn serve(
             .configure(tickets::configure)
             .configure(metrics::configure)
             .configure(events::configure)
+            // A clip is named like an object.
+            .configure(clips::configure)
             .configure(recordings::configure)
             .configure(health::configure)
             .configure(pages::configure)

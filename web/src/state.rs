@@ -12,6 +12,7 @@ use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
 
 use crate::auth::{Policy, Tickets};
+pub use crate::clips::Clips;
 use crate::ice_servers::IceServer;
 use crate::problem::Problem;
 
@@ -37,6 +38,8 @@ pub struct AppState {
     pub tickets: Tickets,
     /// Handed to WHIP and WHEP clients.
     pub ice_servers: Vec<IceServer>,
+    /// How many clips are made at once.
+    pub clips: Clips,
     /// The origins that may use the server from a browser; `*` for any.
     pub cors: Vec<String>,
 }

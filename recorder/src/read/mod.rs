@@ -7,10 +7,12 @@
 mod init;
 #[cfg(test)]
 mod properties;
+mod scan;
 mod segment;
 mod tree;
 
 pub use init::read_init;
+pub use scan::SegmentScan;
 pub use segment::{read_head, read_segment};
 pub(crate) use tree::box_header;
 

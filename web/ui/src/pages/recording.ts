@@ -6,6 +6,7 @@ import type { Manifest } from "../api/types.ts";
 import * as format from "../format.ts";
 import { playRecording } from "../play/recording.ts";
 import { button, copyButton, linkButton } from "../ui/button.ts";
+import { clipForm } from "../ui/clip_form.ts";
 import { confirmAction } from "../ui/dialogs.ts";
 import { fill, h, setText } from "../ui/dom.ts";
 import { downloadButton } from "../ui/download.ts";
@@ -55,7 +56,12 @@ class RecordingPage {
         "div",
         { class: "studio" },
         h("div", { class: "stage" }, h("div", { class: "player" }, this.#video), this.#problem, this.#actions),
-        h("div", { class: "side" }, h("section", { class: "panel" }, h("h2", {}, "This recording"), this.#facts.element)),
+        h(
+          "div",
+          { class: "side" },
+          h("section", { class: "panel" }, h("h2", {}, "This recording"), this.#facts.element),
+          clipForm(`${this.#objects}/clip.mp4`, this.#room, `${this.#room}-${this.#recording}`, () => this.#video.currentTime),
+        ),
       ),
       this.#parts,
     );

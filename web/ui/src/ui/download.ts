@@ -17,10 +17,14 @@ export function downloadButton(url: string, room: string, name: string, bytes: n
   // Links carry no token: the ticket is fetched when it is needed, for it does not last.
   const save = button(label, { icon: "download", kind: "primary" }, () => {
     save.disabled = true;
-    openable(url, room)
-      .then((href) => h("a", { href, download: name }).click())
+    saveFile(url, room, name)
       .catch(failed)
       .finally(() => (save.disabled = false));
   });
   return save;
+}
+
+/** Saves `url`, a file of `room`, as `name`, where no link stands on the page for it. */
+export async function saveFile(url: string, room: string, name: string): Promise<void> {
+  h("a", { href: await openable(url, room), download: name }).click();
 }
