@@ -321,14 +321,6 @@ impl Handler<RequestKeyframe> for Room {
     }
 }
 
-impl Handler<FindPackager> for Room {
-    type Result = Option<Addr<Packager>>;
-
-    fn handle(&mut self, _: FindPackager, _: &mut Self::Context) -> Self::Result {
-        self.packager.as_ref().or_else(|| self.finishing.last()).cloned()
-    }
-}
-
 impl Handler<PackagerDone> for Room {
     type Result = ();
 

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use bytes::Bytes;
 use onair_media::{MediaKind, RecordingId, SourceId};
 use serde::Serialize;
 
@@ -51,27 +50,6 @@ pub struct Spooled {
 #[derive(Debug, Message)]
 #[rtype(result = "PackagerStatus")]
 pub struct Status;
-
-/// Asks for an HLS object. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Bytes>")]
-pub struct GetHls {
-    /// What is wanted.
-    pub object: HlsObject,
-    /// Tells viewers apart, without saying who they are.
-    pub viewer: u64,
-}
-
-/// Names an object of the live HLS tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HlsObject {
-    /// `index.m3u8`
-    Multivariant,
-    /// `video/index.m3u8` of a broadcast.
-    Playlist(RecordingId, MediaKind),
-    /// `video/init-1.mp4` or `video/000001.m4s` of a broadcast.
-    Media(RecordingId, MediaKind, String),
-}
 
 /// Says whether something is there, and if not, why.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -106,11 +106,6 @@ pub struct PatchSession {
 #[rtype(result = "bool")]
 pub struct DeleteSession(pub SessionId, pub Role);
 
-/// Finds the packager of the present or the last broadcast. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Packager>>")]
-pub struct FindPackager;
-
 /// Tells that a session is over. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
