@@ -88,6 +88,8 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     SpoolWatch::start_in_arbiter(&arbiters.housekeeping.handle(), |_| SpoolWatch::new(watched));
     let directory = Arc::new(Directory::default());
     let gauges: Vec<Arc<Gauge>> = media.iter().map(|_| Arc::default()).collect();
+    let hls = hls_settings(&config);
+    let live = Arc::clone(&hls.windows);
     let shared = Arc::new(Shared {
         identity: Arc::new(Identity::new(candidates, WallClock::new(Instant::now(), SystemTime::now()))?),
         workers: start_workers(&arbiters.workers, media, &directory, &gauges),
@@ -95,7 +97,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         packaging: arbiters.packaging.handle(),
         archive,
         webhooks: webhooks.gauges(),
-        hls: hls_settings(&config),
+        hls,
         record: record_settings(config.record.clone()),
         gather_for: config.media.batch,
         limits: Limits::new(limit_settings(&config), gauges),
@@ -106,6 +108,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
+        live,
         store,
         spool,
         uploader,
@@ -208,8 +211,9 @@ pub(crate) fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
 
 fn hls_settings(config: &Config) -> HlsSettings {
     let cut = FragmenterSettings { segment_target: config.hls.segment, part_target: config.hls.part };
-    let window = WindowSettings { window: config.hls.window, target_duration_s: cut.target_duration_s() };
-    HlsSettings { cut, window }
+    let (target_duration_s, part_target) = (cut.target_duration_s(), cut.part_target);
+    let window = WindowSettings { window: config.hls.window, target_duration_s, part_target };
+    HlsSettings { cut, window, windows: Arc::default() }
 }
 
 fn tickets(config: &Config) -> Result<Tickets, Box<dyn Error>> {

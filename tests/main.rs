@@ -17,6 +17,7 @@ mod ffmpeg_whip;
 mod full_disk;
 mod hls;
 mod limits;
+mod llhls;
 mod load;
 mod publish_record;
 mod purity;

@@ -1,20 +1,19 @@
 //! Turns a room's packets into HLS, and hands what it cut to the recorder.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RecordingId, RoomName, SourceId};
+use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RoomName, SourceId};
 use onair_recorder::journal::{self, Begun};
-use onair_recorder::{Cut, Fragmenter, Pressure, Window};
+use onair_recorder::{Cut, Fragmenter, Pressure};
 use serde::Serialize;
-use tracing::{error, warn};
+use tracing::warn;
 
 use self::recordings::Recordings;
 use crate::core::quiet::OncePerSecond;
+use crate::live_window::OpenWindow;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::recorder::{Listeners, recording_id};
@@ -28,15 +27,6 @@ pub use messages::*;
 
 /// How often gaps are looked after when no packet comes.
 const TICK: Duration = Duration::from_millis(50);
-
-/// How long a player counts as a viewer after it asked for a playlist.
-const HLS_VIEWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How often viewers that left are forgotten.
-const FORGET_INTERVAL: Duration = Duration::from_secs(5);
-
-/// The most HLS viewers that are told apart.
-const MAX_HLS_VIEWERS: usize = 10_000;
 
 /// How long the ended broadcast's playlists stay, for players that still have to see the end.
 pub const LINGER: Duration = Duration::from_secs(30);
@@ -53,7 +43,6 @@ pub struct Packager {
     source: Option<SourceId>,
     depacketizer: Option<Depacketizer>,
     fragmenter: Option<Fragmenter>,
-    window: Window,
     broadcast: Option<Broadcast>,
     recordings: Recordings,
     rule: RecordRule,
@@ -63,7 +52,6 @@ pub struct Packager {
     video: Option<Arc<CodecConfig>>,
     unavailable: Option<String>,
     phase: Phase,
-    viewers: HashMap<u64, Instant>,
     counts: Counts,
     quiet: Quiet,
 }
@@ -76,13 +64,13 @@ struct Quiet {
 }
 
 /// When and under which name the broadcast began: with its first publisher session.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Broadcast {
     origin: Instant,
     /// The wall clock of pts 0.
     epoch: DateTime<Utc>,
-    /// What its HLS lies below; the first recording has the same name.
-    id: RecordingId,
+    /// What players get. It lies below the broadcast's id; the first recording has the same name.
+    window: OpenWindow,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +92,6 @@ struct Counts {
 impl Packager {
     /// Creates the packager of a broadcast that is about to begin.
     pub fn new(name: RoomName, shared: Arc<Shared>, room: Addr<Room>) -> Self {
-        let window = Window::new(shared.hls.window);
         let rule = (shared.record.rule)(&name);
         Self {
             name,
@@ -113,7 +100,6 @@ impl Packager {
             source: None,
             depacketizer: None,
             fragmenter: None,
-            window,
             broadcast: None,
             recordings: Recordings::default(),
             rule,
@@ -122,7 +108,6 @@ impl Packager {
             video: None,
             unavailable: None,
             phase: Phase::Live,
-            viewers: HashMap::new(),
             counts: Counts::default(),
             quiet: Quiet::default(),
         }
@@ -184,15 +169,15 @@ impl Packager {
         self.recordings.push(cut);
     }
 
+    /// Lets players see what is safe, all at once: each time makes a version of the playlists.
     fn announce(&mut self, now: Instant) {
-        while let Some(cut) = self.recordings.announce(now) {
-            self.show(&cut);
-        }
+        let cuts: Vec<_> = std::iter::from_fn(|| self.recordings.announce(now)).collect();
+        self.show(&cuts);
     }
 
-    fn show(&mut self, cut: &Cut) {
-        if let Some(Broadcast { epoch, .. }) = self.broadcast {
-            self.window.push(cut, epoch);
+    fn show(&self, cuts: &[Cut]) {
+        if let Some(Broadcast { epoch, window, .. }) = &self.broadcast {
+            window.push(cuts, *epoch);
         }
     }
 
@@ -207,7 +192,8 @@ impl Packager {
 
     /// Begins a recording, if there is room for it.
     fn start_recording(&mut self, ctx: &Context<Self>) {
-        let Some(Broadcast { epoch, id, .. }) = self.broadcast.clone() else { return };
+        let Some(Broadcast { epoch, window, .. }) = &self.broadcast else { return };
+        let (epoch, id) = (*epoch, window.id().clone());
         let space = self.shared.archive.spool.space();
         if space.pressure != Pressure::None {
             if self.refusal.is_none() {
@@ -260,7 +246,9 @@ impl Packager {
         let state = match (&self.unavailable, self.phase) {
             (Some(_), _) => HlsState::Unavailable,
             (None, Phase::Ended { .. }) => HlsState::Ended,
-            (None, Phase::Live) if self.multivariant().is_some() => HlsState::Ready,
+            (None, Phase::Live) if self.window().is_some_and(|window| window.multivariant().is_some()) => {
+                HlsState::Ready
+            }
             (None, Phase::Live) => HlsState::Starting,
         };
         HlsStatus { state, reason: self.unavailable.clone() }
@@ -281,30 +269,8 @@ impl Packager {
         RecordingStatus { state, recording: newest.map(ToString::to_string), reason }
     }
 
-    /// The multivariant playlist; what it leads to lies below the id of the broadcast.
-    fn multivariant(&self) -> Option<String> {
-        let broadcast = self.broadcast.as_ref()?;
-        match self.window.multivariant(&format!("{}/", broadcast.id)) {
-            Ok(playlist) => playlist,
-            Err(error) => {
-                error!(room = %self.name, %error, "no multivariant playlist");
-                None
-            }
-        }
-    }
-
-    fn is_broadcast(&self, id: &RecordingId) -> bool {
-        self.broadcast.as_ref().is_some_and(|broadcast| broadcast.id == *id)
-    }
-
-    fn forget_viewers(&mut self, now: Instant) {
-        self.viewers.retain(|_, seen| now.saturating_duration_since(*seen) < HLS_VIEWER_TIMEOUT);
-    }
-
-    fn count_viewer(&mut self, viewer: u64, now: Instant) {
-        if self.viewers.len() < MAX_HLS_VIEWERS || self.viewers.contains_key(&viewer) {
-            self.viewers.insert(viewer, now);
-        }
+    fn window(&self) -> Option<&OpenWindow> {
+        self.broadcast.as_ref().map(|broadcast| &broadcast.window)
     }
 }
 
@@ -318,7 +284,6 @@ impl Actor for Packager {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TICK, |packager, ctx| packager.pump(ctx));
-        ctx.run_interval(FORGET_INTERVAL, |packager, _| packager.forget_viewers(Instant::now()));
     }
 }
 
@@ -328,7 +293,9 @@ impl Handler<SourceStarted> for Packager {
     fn handle(&mut self, started: SourceStarted, _: &mut Self::Context) {
         let broadcast = self.broadcast.get_or_insert_with(|| {
             let epoch = (SystemTime::now() - started.at.elapsed()).into();
-            Broadcast { origin: started.at, epoch, id: recording_id(epoch) }
+            let (room, hls) = (self.name.clone(), &self.shared.hls);
+            let window = hls.windows.open(room, recording_id(epoch), hls.window);
+            Broadcast { origin: started.at, epoch, window }
         });
         let origin = broadcast.origin;
         self.source = Some(started.source);
@@ -387,8 +354,10 @@ impl Handler<Finish> for Packager {
             }
             self.pump(ctx);
             let rest = self.recordings.announce_all();
-            rest.iter().for_each(|cut| self.show(cut));
-            self.window.end();
+            self.show(&rest);
+            if let Some(window) = self.window() {
+                window.end();
+            }
             self.phase = Phase::Ended { lingered: false };
             self.recordings.stop();
         }
@@ -457,22 +426,6 @@ impl Handler<EndRecording> for Packager {
     }
 }
 
-impl Handler<GetHls> for Packager {
-    type Result = Option<Bytes>;
-
-    fn handle(&mut self, get: GetHls, _: &mut Self::Context) -> Self::Result {
-        match get.object {
-            HlsObject::Multivariant => self.multivariant().map(Bytes::from),
-            HlsObject::Playlist(broadcast, kind) if self.is_broadcast(&broadcast) => {
-                self.count_viewer(get.viewer, Instant::now());
-                self.window.media_playlist(kind).map(Bytes::from)
-            }
-            HlsObject::Media(broadcast, kind, name) if self.is_broadcast(&broadcast) => self.window.object(kind, &name),
-            HlsObject::Playlist(..) | HlsObject::Media(..) => None,
-        }
-    }
-}
-
 impl Handler<Status> for Packager {
     type Result = MessageResult<Status>;
 
@@ -481,7 +434,7 @@ impl Handler<Status> for Packager {
             hls: self.hls_status(),
             recording: self.recording_status(),
             dimensions: self.video.as_ref().and_then(|config| config.dimensions()),
-            hls_viewers: self.viewers.len(),
+            hls_viewers: self.window().map_or(0, |window| window.viewers(Instant::now())),
         })
     }
 }
@@ -494,6 +447,7 @@ impl Handler<Observe> for Packager {
         let recorder = self.recordings.observe();
         state["dropped_cuts"] = self.recordings.dropped_cuts.into();
         state["announced_early"] = self.recordings.announced_early.into();
+        state["hls_waiting"] = self.window().map_or(0, |window| window.waiting()).into();
         state["codec"] = self.video.as_ref().map(|config| config.rfc6381()).into();
         Box::pin(async move {
             state["recorder"] = recorder.await;

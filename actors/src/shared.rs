@@ -11,6 +11,7 @@ use crate::archive::Archive;
 use crate::core::session::Identity;
 use crate::directory::Directory;
 use crate::limits::Limits;
+use crate::live_window::LiveWindows;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
 use crate::webhook::Gauge;
@@ -58,6 +59,8 @@ pub struct HlsSettings {
     pub cut: FragmenterSettings,
     /// What stays in memory for viewers.
     pub window: WindowSettings,
+    /// Where players find it.
+    pub windows: Arc<LiveWindows>,
 }
 
 /// What is recorded.

@@ -58,6 +58,8 @@ pub fn serve(
     };
     // Signals are the binary's business: it ends the broadcasts first.
     let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_S);
+    // Half a connection is a client that has gone: nothing is to wait for it any longer.
+    let server = server.h1_allow_half_closed(false);
     let server = match tls {
         Some(tls) => server.listen_rustls_0_23(listener, tls)?,
         None => server.listen(listener)?,

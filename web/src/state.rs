@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use onair_actors::events::Events;
+use onair_actors::live_window::LiveWindows;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
 use onair_actors::uploader::Uploader;
 use onair_media::RoomName;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct AppState {
     /// The rooms.
     pub rooms: Addr<RoomManager>,
+    /// What HLS players get.
+    pub live: Arc<LiveWindows>,
     /// Where recordings are.
     pub store: Arc<Store>,
     /// Where recordings wait while they are being made.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use bytes::Bytes;
 use onair_media::{MediaKind, RecordingId, SourceId};
 use serde::Serialize;
 
@@ -88,27 +87,6 @@ pub enum RecordingRefusal {
     /// There is no room for a recording at the moment.
     #[error("{0}")]
     NoRoom(String),
-}
-
-/// Asks for an HLS object. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Bytes>")]
-pub struct GetHls {
-    /// What is wanted.
-    pub object: HlsObject,
-    /// Tells viewers apart, without saying who they are.
-    pub viewer: u64,
-}
-
-/// Names an object of the live HLS tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HlsObject {
-    /// `index.m3u8`
-    Multivariant,
-    /// `video/index.m3u8` of a broadcast.
-    Playlist(RecordingId, MediaKind),
-    /// `video/init-1.mp4` or `video/000001.m4s` of a broadcast.
-    Media(RecordingId, MediaKind, String),
 }
 
 /// Says whether something is there, and if not, why.
