@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use crate::support::{Answer, Client, Server, alone, eventually, publish};
+use crate::support::{Answer, Client, Server, alone, eventually, publish, python};
 
 /// Segments of 2 s make a target duration of 3 s.
 const TARGET: Duration = Duration::from_secs(3);
@@ -127,6 +127,32 @@ fn l8_the_parts_that_were_hinted_at_are_the_segment() {
     assert!(head.status == 200 && head.body.is_empty());
 }
 
+/// L7, L8, L9: a parser that is not ours reads the parts, the hint and the report as they were meant.
+#[test]
+fn l7_another_parser_reads_the_same() {
+    let _alone = alone();
+    let live = Live::start(&[]);
+    let reader = python("hls_read.py", &[&live.server.url(&format!("{}index.m3u8", live.base))]);
+    let read = reader.wait_for("it reads the playlist", Duration::from_secs(60), |event| event["event"] == "read");
+    let text = read["text"].as_str().expect("the playlist");
+    let lines = |tag: &str| text.lines().filter(|line| line.starts_with(tag)).count();
+    let parts = read["parts"].as_array().expect("a list");
+    assert_eq!(Some(lines("#EXTINF:") as u64), read["segments"].as_u64());
+    assert!(parts.len() == lines("#EXT-X-PART:") && !parts.is_empty(), "{read}");
+    for part in parts {
+        let (name, seconds) = (part[0].as_str().expect("a name"), part[1].as_f64().expect("a number"));
+        let line = text.lines().find(|line| line.contains(name)).expect("a line");
+        assert!(seconds > 0.0 && seconds <= 0.5 && part[2] == line.ends_with("INDEPENDENT=YES"), "{part}");
+    }
+    assert_eq!((read["part_target"].as_f64(), read["part_hold_back"].as_f64()), (Some(0.5), Some(1.5)));
+    assert_eq!(read["can_block_reload"], "YES");
+    assert_eq!(read["hint"], attribute(text, "#EXT-X-PRELOAD-HINT", "URI"));
+    let report = &read["reports"][0];
+    assert_eq!(report[0], "../audio/index.m3u8");
+    assert_eq!(report[1].to_string(), attribute(text, "#EXT-X-RENDITION-REPORT", "LAST-MSN"));
+    assert_eq!(report[2].to_string(), attribute(text, "#EXT-X-RENDITION-REPORT", "LAST-PART"));
+}
+
 /// L12, L15: what makes no sense is refused at once, what is unknown is ignored.
 #[test]
 fn l12_senseless_directives_are_refused() {
@@ -227,7 +253,7 @@ fn l13_waits_end() {
     assert!(!last.contains("#EXT-X-PRELOAD-HINT"), "{last}");
     let started = Instant::now();
     assert_eq!(live.playlist("?_HLS_msn=99999&_HLS_part=9&_HLS_skip=YES"), last);
-    live.get(&format!("{msn:06}.{part}.m4s")).refused(404, "object_not_found");
+    live.get(&format!("{:06}.0.m4s", last_segment(&last) + 1)).refused(404, "object_not_found");
     assert!(started.elapsed() < TARGET, "after the end nobody waits");
 }
 
