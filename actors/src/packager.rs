@@ -14,15 +14,18 @@ use serde::Serialize;
 use tracing::{error, warn};
 
 use self::recordings::Recordings;
+use self::still::Newest;
 use crate::core::quiet::OncePerSecond;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
+use crate::pictures::Still;
 use crate::recorder::{Listeners, recording_id};
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::Shared;
 
 mod messages;
 mod recordings;
+mod still;
 
 pub use messages::*;
 
@@ -54,6 +57,7 @@ pub struct Packager {
     depacketizer: Option<Depacketizer>,
     fragmenter: Option<Fragmenter>,
     window: Window,
+    newest: Newest,
     broadcast: Option<Broadcast>,
     recordings: Recordings,
     refusal: Option<String>,
@@ -110,6 +114,7 @@ impl Packager {
             depacketizer: None,
             fragmenter: None,
             window,
+            newest: Newest::default(),
             broadcast: None,
             recordings: Recordings::default(),
             refusal: None,
@@ -186,6 +191,7 @@ impl Packager {
     fn show(&mut self, cut: &Cut) {
         if let Some(Broadcast { epoch, .. }) = self.broadcast {
             self.window.push(cut, epoch);
+            self.newest.push(cut);
         }
     }
 
@@ -417,6 +423,20 @@ impl Handler<GetHls> for Packager {
             HlsObject::Media(broadcast, kind, name) if self.is_broadcast(&broadcast) => self.window.object(kind, &name),
             HlsObject::Playlist(..) | HlsObject::Media(..) => None,
         }
+    }
+}
+
+impl Handler<GetStill> for Packager {
+    type Result = Result<Still, NoStill>;
+
+    fn handle(&mut self, _: GetStill, _: &mut Self::Context) -> Self::Result {
+        if self.phase != Phase::Live {
+            return Err(NoStill::Ended);
+        }
+        let still = self.broadcast.as_ref().and_then(|broadcast| self.newest.still(&broadcast.id));
+        let none =
+            || NoStill::Unavailable(self.unavailable.clone().unwrap_or_else(|| "no keyframe has come yet".into()));
+        still.ok_or_else(none)
     }
 }
 

@@ -133,6 +133,8 @@ pub(crate) struct Record {
     pub(crate) default: bool,
     /// Whether a recording gets a progressive MP4 beside its HLS segments.
     pub(crate) mp4: bool,
+    /// Whether keyframes are decoded to make pictures.
+    pub(crate) posters: bool,
     /// How long a recording waits for its publisher to come back.
     pub(crate) reconnect: Duration,
 }
@@ -230,7 +232,7 @@ impl Config {
                 part: Duration::from_millis(500),
                 window: Duration::from_secs(60),
             },
-            record: Record { default: true, mp4: true, reconnect: Duration::from_secs(30) },
+            record: Record { default: true, mp4: true, posters: true, reconnect: Duration::from_secs(30) },
             retention: Retention::default(),
             auth: Auth { mode: AuthMode::None, tokens: Vec::new() },
             rooms: Vec::new(),

@@ -12,4 +12,5 @@ mod recordings;
 mod rooms;
 pub mod server;
 mod signalling;
+mod snapshot;
 pub mod state;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use onair_actors::events::Events;
+use onair_actors::pictures::Pictures;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
 use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
@@ -28,6 +29,8 @@ pub struct AppState {
     pub spool: Arc<Spool>,
     /// What happens.
     pub events: Events,
+    /// Where keyframes are decoded.
+    pub pictures: Arc<Pictures>,
     /// Who may do what.
     pub policy: Policy,
     /// Handed to WHIP and WHEP clients.

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use onair_media::{MediaKind, RecordingId, SourceId};
 use serde::Serialize;
 
+use crate::pictures::Still;
+
 /// Announces a publisher session. *Reliable*, before its media.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -60,6 +62,20 @@ pub struct GetHls {
     pub object: HlsObject,
     /// Tells viewers apart, without saying who they are.
     pub viewer: u64,
+}
+
+/// Asks for the newest keyframe. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Still, NoStill>")]
+pub struct GetStill;
+
+/// Says why there is no keyframe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoStill {
+    /// The broadcast is over.
+    Ended,
+    /// There is none, for the reason given.
+    Unavailable(String),
 }
 
 /// Names an object of the live HLS tree.

@@ -24,7 +24,7 @@ const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
 const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 36] = [
+pub(in crate::config) static KEYS: [Key; 37] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -200,6 +200,13 @@ pub(in crate::config) static KEYS: [Key; 36] = [
         doc: "Whether a recording gets one MP4 file beside its HLS segments.",
         set: |config, input| store(&mut config.record.mp4, boolean(input.item)),
         show: |config| one(config.record.mp4),
+    },
+    Key {
+        path: "record.posters",
+        kind: Kind::Boolean,
+        doc: "Whether keyframes are decoded for posters, storyboards and snapshots.",
+        set: |config, input| store(&mut config.record.posters, boolean(input.item)),
+        show: |config| one(config.record.posters),
     },
     Key {
         path: "record.reconnect_s",
