@@ -17,6 +17,7 @@ mod full_disk;
 mod hls;
 mod limits;
 mod load;
+mod pictures;
 mod publish_record;
 mod purity;
 mod reconnect;

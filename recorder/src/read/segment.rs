@@ -123,18 +123,18 @@ fn continues(last: &Part, next: &Part) -> bool {
 }
 
 /// Holds what a `moof` says.
-struct Fragment {
+pub(super) struct Fragment {
     start_ticks: i64,
     duration_ticks: u64,
     /// From the first byte of `moof`.
-    data_offset: i32,
+    pub(super) data_offset: i32,
     /// Of all samples.
     bytes: u64,
     /// Never empty.
-    samples: Vec<Sample>,
+    pub(super) samples: Vec<Sample>,
 }
 
-fn read_fragment(kind: MediaKind, moof: &RawBox<'_>) -> Result<Fragment, ReadError> {
+pub(super) fn read_fragment(kind: MediaKind, moof: &RawBox<'_>) -> Result<Fragment, ReadError> {
     let track = child(moof.body, b"traf")?.body;
     let tfhd: Tfhd = leaf(track)?;
     if tfhd.track_id != track_id(kind) || !tfhd.default_base_is_moof {
