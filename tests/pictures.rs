@@ -25,9 +25,15 @@ fn record(server: &Server, clip: &str) -> (PathBuf, Value) {
 /// Decodes one picture with ffmpeg, `at_s` seconds into the input.
 fn decoded(input: &Path, at_s: f64) -> Vec<u8> {
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-nostdin", "-v", "error", "-ss", &format!("{at_s}"), "-i"]).arg(input);
+    ffmpeg.args(["-nostdin", "-v", "error"]);
+    if at_s > 0.0 {
+        ffmpeg.args(["-ss", &format!("{at_s}")]);
+    }
+    ffmpeg.arg("-i").arg(input);
     let output = ffmpeg.args(["-frames:v", "1", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]).output();
-    output.expect("ffmpeg is there").stdout
+    let output = output.expect("ffmpeg is there");
+    assert!(!output.stdout.is_empty(), "{}: {}", input.display(), String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// Returns by how much the samples of two pictures differ on average.

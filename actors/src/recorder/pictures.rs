@@ -71,7 +71,7 @@ struct Poster {
 
 impl Recorder {
     /// Makes the pictures, away from this thread.
-    pub(super) fn make_pictures(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn make_pictures(&self, ctx: &mut Context<Self>) {
         debug_assert_eq!(self.phase, Phase::Picturing { made: false });
         let manifest = self.ledger.manifest();
         let is_video = |entry: &&SegmentEntry| {
@@ -173,7 +173,7 @@ impl Material {
         });
         match decoded.await {
             Ok((poster, tile)) => {
-                gallery.poster = poster.or(gallery.poster.take());
+                gallery.poster = poster.or_else(|| gallery.poster.take());
                 gallery.tiles.push(tile);
             }
             Err(error) => gallery.error = Some(error.to_string()),
