@@ -25,14 +25,15 @@ use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
 use onair_actors::webhook::{SigningKey, WebhookError, WebhookSettings, Webhooks};
 use onair_recorder::{FragmenterSettings, Spool, Store, WindowSettings};
+use onair_web::auth::Tickets;
 use onair_web::ice_servers::{IceServer, Login};
 use onair_web::server;
-use onair_web::state::AppState;
+use onair_web::state::{AppState, Clips};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use url::Url;
 
-use crate::config::{self, Config, CorsOrigins, IceLogin};
+use crate::config::{self, Config, CorsOrigins, IceLogin, Record};
 use crate::retention::policy_of;
 use crate::sockets::Sockets;
 use crate::tls;
@@ -83,12 +84,15 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let pictures = Arc::new(Pictures::new(config.record.posters));
     let (to, from, keyframes) = (Arc::clone(&store), Arc::clone(&spool), Arc::clone(&pictures));
     let archive = start_archive(&arbiters.packaging.handle(), to, from, events.clone(), keyframes);
+    let uploader = archive.uploader.clone();
     let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
     Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
     let watched = Arc::clone(&archive);
     SpoolWatch::start_in_arbiter(&arbiters.housekeeping.handle(), |_| SpoolWatch::new(watched));
     let directory = Arc::new(Directory::default());
     let gauges: Vec<Arc<Gauge>> = media.iter().map(|_| Arc::default()).collect();
+    let hls = hls_settings(&config);
+    let live = Arc::clone(&hls.windows);
     let shared = Arc::new(Shared {
         identity: Arc::new(Identity::new(candidates, WallClock::new(Instant::now(), SystemTime::now()))?),
         workers: start_workers(&arbiters.workers, media, &directory, &gauges),
@@ -96,8 +100,8 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         packaging: arbiters.packaging.handle(),
         archive,
         webhooks: webhooks.gauges(),
-        hls: hls_settings(&config),
-        record: record_settings(config.clone()),
+        hls,
+        record: record_settings(config.record.clone()),
         gather_for: config.media.batch,
         limits: Limits::new(limit_settings(&config), gauges),
     });
@@ -107,12 +111,16 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
+        live,
         store,
         spool,
+        uploader,
         events: events.clone(),
         pictures,
         policy: config.auth.policy(),
+        tickets: tickets(&config)?,
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
+        clips: Clips::default(),
         cors: cors(&config),
     });
     let server = server::serve(http, tls, cores, state)?;
@@ -208,16 +216,24 @@ pub(crate) fn open_store(config: &Config) -> Result<Store, Box<dyn Error>> {
 
 fn hls_settings(config: &Config) -> HlsSettings {
     let cut = FragmenterSettings { segment_target: config.hls.segment, part_target: config.hls.part };
-    let window = WindowSettings { window: config.hls.window, target_duration_s: cut.target_duration_s() };
-    HlsSettings { cut, window }
+    let (target_duration_s, part_target) = (cut.target_duration_s(), cut.part_target);
+    let window = WindowSettings { window: config.hls.window, target_duration_s, part_target };
+    HlsSettings { cut, window, windows: Arc::default() }
 }
 
-fn record_settings(config: Config) -> RecordSettings {
+fn tickets(config: &Config) -> Result<Tickets, Box<dyn Error>> {
+    let ttl = config.auth.ticket_ttl;
+    match &config.auth.ticket_secret {
+        Some(secret) => Ok(Tickets::new(secret.expose().as_bytes(), ttl)),
+        None => Ok(Tickets::with_random_secret(ttl)?),
+    }
+}
+
+fn record_settings(record: Record) -> RecordSettings {
     RecordSettings {
-        mp4: config.record.mp4,
-        reconnect: config.record.reconnect,
+        reconnect: record.reconnect,
         server: PROGRAM.into(),
-        is_recorded: Box::new(move |room| config.records(room)),
+        rule: Box::new(move |room| record.rule(room)),
     }
 }
 

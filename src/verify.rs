@@ -23,7 +23,7 @@ pub(crate) async fn run(config: &Config, args: &VerifyArgs) -> Result<Report, Bo
         },
         server: PROGRAM.into(),
         target_duration_s: cut.target_duration_s(),
-        mp4: config.record.mp4,
+        mp4: config.record.mp4.of(room),
     };
     let report = open_store(config)?.verify(room, recording, &settings).await;
     report.map_err(|error| explain(&error).into())

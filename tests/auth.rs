@@ -90,6 +90,7 @@ fn what_can_be_read_needs_the_right_to_view() {
         "/api/recordings",
         "/hls/x/index.m3u8",
         "/recordings/x/20261122T063000Z-7f3a9c/recording.mp4",
+        "/recordings/x/20261122T063000Z-7f3a9c/clip.mp4?from=1&to=2",
     ] {
         get(path, None).refused(401, "token_required");
         assert_ne!(get(path, Some("viewer-hunter2")).status, 401, "{path}");

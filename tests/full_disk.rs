@@ -111,6 +111,16 @@ fn a_spool_at_its_limit_costs_recordings_not_broadcasts() {
     });
     let reason = refused["recording"]["reason"].as_str().expect("it says why");
     assert!(reason.contains("the spool is full"), "{reason}");
+    let metrics = server.request(Method::GET, "/metrics").send().expect("the server is up").text().expect("a text");
+    let value = |series: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|value| value.parse::<u64>().ok()).unwrap_or_else(|| panic!("{series}: {metrics}"))
+    };
+    assert_eq!(value("onair_rooms{state=\"live\"}"), 3);
+    let states = ["refusing", "dropping"].map(|state| value(&format!("onair_spool_pressure{{state=\"{state}\"}}")));
+    assert!(states.contains(&1), "{metrics}");
+    assert!(value("onair_spool_used_bytes") > 50 << 20, "{metrics}");
+    assert!(value("onair_uploads_waiting") > 0 && value("onair_uploads_failed_attempts_total") > 0, "{metrics}");
     let before = rooms.map(|room| newest_segment(&server, room));
     eventually("the broadcasts go on", Duration::from_secs(30), || {
         let newest = rooms.map(|room| newest_segment(&server, room));

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Server, alone, check_stored, check_whole, clip, eventually, finished_recording, gaps, manifest, millis, packets,
-    probe, publish,
+    Server, alone, check_stored, check_whole, clip, decode_errors_beside_gaps, eventually, finished_recording, gaps,
+    manifest, millis, packets, probe, publish,
 };
 
 const CLIP: &str = "h264-distinct-opus.mp4";
@@ -28,6 +28,21 @@ fn discontinuity(playlist: &str) -> u64 {
     assert_eq!(parts.len(), 2, "{playlist}");
     let next = parts[1].lines().find_map(|line| line.strip_suffix(".m4s")).expect("a segment follows");
     next.parse().expect("segments are numbered")
+}
+
+/// Checks that a clip from before a gap to behind it tells the time as the recording does.
+fn check_clip_across(server: &Server, recording: &str, gap_start_ms: u64, gap_ms: u64) {
+    let (from_ms, to_ms) = (gap_start_ms - 1_500, gap_start_ms + gap_ms + 1_500);
+    let seconds = |ms: u64| ms as f64 / 1000.0;
+    let (from, to) = (seconds(from_ms), seconds(to_ms));
+    let url = server.url(&format!("/recordings/room/{recording}/clip.mp4?from={from}&to={to}"));
+    assert_eq!(decode_errors_beside_gaps(&url), "");
+    let probed = probe(&url);
+    let lasts: f64 = probed["format"]["duration"].as_str().and_then(|text| text.parse().ok()).expect("seconds");
+    assert!((lasts - (to - from)).abs() < 0.1, "{lasts} s from {from} to {to}");
+    // A second and a half on either side, and the picture that the gap holds.
+    let pictures = packets(&url, 'v').len();
+    assert!((90..=130).contains(&pictures), "{pictures} pictures");
 }
 
 #[test]
@@ -78,6 +93,8 @@ fn a_recording_with_a_reconnect_tells_the_time() {
     let probed = probe(mp4);
     let mp4_s: f64 = probed["format"]["duration"].as_str().and_then(|text| text.parse().ok()).expect("seconds");
     assert!((mp4_s - duration_ms as f64 / 1000.0).abs() < 0.1, "the MP4 lasts {mp4_s} s: {manifest}");
+
+    check_clip_across(&server, broadcast, gap_start_ms, gap_ms);
 
     // What came back is there from its first packet to its last one.
     for (kind, per_second) in [('v', 30), ('a', 50)] {

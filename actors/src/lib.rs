@@ -8,6 +8,7 @@ pub mod core;
 pub mod directory;
 pub mod events;
 pub mod limits;
+pub mod live_window;
 pub mod load;
 mod mailbox;
 pub mod media_socket;

@@ -1,27 +1,26 @@
 //! Turns a room's packets into HLS, and hands what it cut to the recorder.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RecordingId, RoomName, SourceId};
+use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RoomName, SourceId};
 use onair_recorder::journal::{self, Begun};
-use onair_recorder::{Cut, Fragmenter, Pressure, Window};
+use onair_recorder::{Cut, Fragmenter, Pressure};
 use serde::Serialize;
-use tracing::{error, warn};
+use tracing::warn;
 
 use self::recordings::Recordings;
 use self::still::Newest;
 use crate::core::quiet::OncePerSecond;
+use crate::live_window::OpenWindow;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::pictures::Still;
 use crate::recorder::{Listeners, recording_id};
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
-use crate::shared::Shared;
+use crate::shared::{RecordRule, Shared};
 
 mod messages;
 mod recordings;
@@ -31,15 +30,6 @@ pub use messages::*;
 
 /// How often gaps are looked after when no packet comes.
 const TICK: Duration = Duration::from_millis(50);
-
-/// How long a player counts as a viewer after it asked for a playlist.
-const HLS_VIEWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How often viewers that left are forgotten.
-const FORGET_INTERVAL: Duration = Duration::from_secs(5);
-
-/// The most HLS viewers that are told apart.
-const MAX_HLS_VIEWERS: usize = 10_000;
 
 /// How long the ended broadcast's playlists stay, for players that still have to see the end.
 pub const LINGER: Duration = Duration::from_secs(30);
@@ -56,15 +46,16 @@ pub struct Packager {
     source: Option<SourceId>,
     depacketizer: Option<Depacketizer>,
     fragmenter: Option<Fragmenter>,
-    window: Window,
     newest: Newest,
     broadcast: Option<Broadcast>,
     recordings: Recordings,
+    rule: RecordRule,
+    /// What somebody decided for this broadcast, whatever the rule says.
+    by_hand: Option<bool>,
     refusal: Option<String>,
     video: Option<Arc<CodecConfig>>,
     unavailable: Option<String>,
     phase: Phase,
-    viewers: HashMap<u64, Instant>,
     counts: Counts,
     quiet: Quiet,
 }
@@ -77,13 +68,13 @@ struct Quiet {
 }
 
 /// When and under which name the broadcast began: with its first publisher session.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Broadcast {
     origin: Instant,
     /// The wall clock of pts 0.
     epoch: DateTime<Utc>,
-    /// What its HLS lies below; the first recording has the same name.
-    id: RecordingId,
+    /// What players get. It lies below the broadcast's id; the first recording has the same name.
+    window: OpenWindow,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +96,7 @@ struct Counts {
 impl Packager {
     /// Creates the packager of a broadcast that is about to begin.
     pub fn new(name: RoomName, shared: Arc<Shared>, room: Addr<Room>) -> Self {
-        let window = Window::new(shared.hls.window);
+        let rule = (shared.record.rule)(&name);
         Self {
             name,
             shared,
@@ -113,15 +104,15 @@ impl Packager {
             source: None,
             depacketizer: None,
             fragmenter: None,
-            window,
             newest: Newest::default(),
             broadcast: None,
             recordings: Recordings::default(),
+            rule,
+            by_hand: None,
             refusal: None,
             video: None,
             unavailable: None,
             phase: Phase::Live,
-            viewers: HashMap::new(),
             counts: Counts::default(),
             quiet: Quiet::default(),
         }
@@ -176,31 +167,39 @@ impl Packager {
             Cut::Segment(_) => self.counts.segments += 1,
             Cut::Init(_) => {}
         }
-        if self.recordings.begins_number(&cut) && !self.recordings.is_recording() {
+        self.recordings.look_ahead(&cut);
+        if self.is_to_be_recorded() && !self.recordings.is_recording() && self.may_begin_at(&cut) {
             self.start_recording(ctx);
         }
         self.recordings.push(cut);
     }
 
+    /// Lets players see what is safe, all at once: each time makes a version of the playlists.
     fn announce(&mut self, now: Instant) {
-        while let Some(cut) = self.recordings.announce(now) {
-            self.show(&cut);
+        let cuts: Vec<_> = std::iter::from_fn(|| self.recordings.announce(now)).collect();
+        self.show(&cuts);
+    }
+
+    fn show(&mut self, cuts: &[Cut]) {
+        if let Some(Broadcast { epoch, window, .. }) = &self.broadcast {
+            window.push(cuts, *epoch);
+            cuts.iter().for_each(|cut| self.newest.push(cut));
         }
     }
 
-    fn show(&mut self, cut: &Cut) {
-        if let Some(Broadcast { epoch, .. }) = self.broadcast {
-            self.window.push(cut, epoch);
-            self.newest.push(cut);
-        }
+    fn is_to_be_recorded(&self) -> bool {
+        self.by_hand.unwrap_or(self.rule.record)
     }
 
-    /// Begins a recording, if this room is recorded and there is room for it.
+    /// Tells whether a cut is the first of a segment that would be recorded.
+    fn may_begin_at(&self, cut: &Cut) -> bool {
+        matches!(cut, Cut::Part(part) if part.index == 0 && self.rule.shape().takes(part.kind))
+    }
+
+    /// Begins a recording, if there is room for it.
     fn start_recording(&mut self, ctx: &Context<Self>) {
-        let Some(Broadcast { epoch, id, .. }) = self.broadcast.clone() else { return };
-        if !(self.shared.record.is_recorded)(&self.name) {
-            return;
-        }
+        let Some(Broadcast { epoch, window, .. }) = &self.broadcast else { return };
+        let (epoch, id) = (*epoch, window.id().clone());
         let space = self.shared.archive.spool.space();
         if space.pressure != Pressure::None {
             if self.refusal.is_none() {
@@ -221,10 +220,10 @@ impl Packager {
             epoch,
             server: self.shared.record.server.clone(),
             target_duration_s: self.shared.hls.cut.target_duration_s(),
-            mp4: self.shared.record.mp4,
+            mp4: self.rule.mp4,
         };
         let listeners = Listeners { spooled: Some(ctx.address().recipient()), done: ctx.address().recipient() };
-        self.recordings.begin(begun, &self.shared.archive, listeners);
+        self.recordings.begin(begun, self.rule.shape(), &self.shared.archive, listeners);
     }
 
     /// VP8 has no place in HLS, so there is nothing to do for this source.
@@ -253,7 +252,9 @@ impl Packager {
         let state = match (&self.unavailable, self.phase) {
             (Some(_), _) => HlsState::Unavailable,
             (None, Phase::Ended { .. }) => HlsState::Ended,
-            (None, Phase::Live) if self.multivariant().is_some() => HlsState::Ready,
+            (None, Phase::Live) if self.window().is_some_and(|window| window.multivariant().is_some()) => {
+                HlsState::Ready
+            }
             (None, Phase::Live) => HlsState::Starting,
         };
         HlsStatus { state, reason: self.unavailable.clone() }
@@ -262,10 +263,11 @@ impl Packager {
     fn recording_status(&self) -> RecordingStatus {
         let newest = self.recordings.newest();
         let state = match (newest, self.phase) {
-            (Some(_), Phase::Live) if self.recordings.is_recording() => RecordingState::Recording,
+            (Some(_), Phase::Live) if self.recordings.goes_on() => RecordingState::Recording,
             _ if self.unavailable.is_some() || self.refusal.is_some() => RecordingState::Unavailable,
             (Some(_), _) if self.recordings.are_done() => RecordingState::Stored,
             (Some(_), _) => RecordingState::Finishing,
+            (None, Phase::Live) if self.is_to_be_recorded() => RecordingState::Starting,
             (None, _) => RecordingState::Off,
         };
         let reason = self.unavailable.clone().or_else(|| self.refusal.clone());
@@ -273,30 +275,8 @@ impl Packager {
         RecordingStatus { state, recording: newest.map(ToString::to_string), reason }
     }
 
-    /// The multivariant playlist; what it leads to lies below the id of the broadcast.
-    fn multivariant(&self) -> Option<String> {
-        let broadcast = self.broadcast.as_ref()?;
-        match self.window.multivariant(&format!("{}/", broadcast.id)) {
-            Ok(playlist) => playlist,
-            Err(error) => {
-                error!(room = %self.name, %error, "no multivariant playlist");
-                None
-            }
-        }
-    }
-
-    fn is_broadcast(&self, id: &RecordingId) -> bool {
-        self.broadcast.as_ref().is_some_and(|broadcast| broadcast.id == *id)
-    }
-
-    fn forget_viewers(&mut self, now: Instant) {
-        self.viewers.retain(|_, seen| now.saturating_duration_since(*seen) < HLS_VIEWER_TIMEOUT);
-    }
-
-    fn count_viewer(&mut self, viewer: u64, now: Instant) {
-        if self.viewers.len() < MAX_HLS_VIEWERS || self.viewers.contains_key(&viewer) {
-            self.viewers.insert(viewer, now);
-        }
+    fn window(&self) -> Option<&OpenWindow> {
+        self.broadcast.as_ref().map(|broadcast| &broadcast.window)
     }
 }
 
@@ -310,7 +290,6 @@ impl Actor for Packager {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TICK, |packager, ctx| packager.pump(ctx));
-        ctx.run_interval(FORGET_INTERVAL, |packager, _| packager.forget_viewers(Instant::now()));
     }
 }
 
@@ -320,7 +299,9 @@ impl Handler<SourceStarted> for Packager {
     fn handle(&mut self, started: SourceStarted, _: &mut Self::Context) {
         let broadcast = self.broadcast.get_or_insert_with(|| {
             let epoch = (SystemTime::now() - started.at.elapsed()).into();
-            Broadcast { origin: started.at, epoch, id: recording_id(epoch) }
+            let (room, hls) = (self.name.clone(), &self.shared.hls);
+            let window = hls.windows.open(room, recording_id(epoch), hls.window);
+            Broadcast { origin: started.at, epoch, window }
         });
         let origin = broadcast.origin;
         self.source = Some(started.source);
@@ -379,8 +360,10 @@ impl Handler<Finish> for Packager {
             }
             self.pump(ctx);
             let rest = self.recordings.announce_all();
-            rest.iter().for_each(|cut| self.show(cut));
-            self.window.end();
+            self.show(&rest);
+            if let Some(window) = self.window() {
+                window.end();
+            }
             self.phase = Phase::Ended { lingered: false };
             self.recordings.stop();
         }
@@ -410,19 +393,42 @@ impl Handler<RecordingDone> for Packager {
     }
 }
 
-impl Handler<GetHls> for Packager {
-    type Result = Option<Bytes>;
+impl Handler<StartRecording> for Packager {
+    type Result = Result<Started, RecordingRefusal>;
 
-    fn handle(&mut self, get: GetHls, _: &mut Self::Context) -> Self::Result {
-        match get.object {
-            HlsObject::Multivariant => self.multivariant().map(Bytes::from),
-            HlsObject::Playlist(broadcast, kind) if self.is_broadcast(&broadcast) => {
-                self.count_viewer(get.viewer, Instant::now());
-                self.window.media_playlist(kind).map(Bytes::from)
-            }
-            HlsObject::Media(broadcast, kind, name) if self.is_broadcast(&broadcast) => self.window.object(kind, &name),
-            HlsObject::Playlist(..) | HlsObject::Media(..) => None,
+    fn handle(&mut self, _: StartRecording, ctx: &mut Self::Context) -> Self::Result {
+        if self.phase != Phase::Live {
+            return Err(RecordingRefusal::NotLive);
         }
+        if let Some(reason) = self.unavailable.clone() {
+            return Err(RecordingRefusal::Unavailable(reason));
+        }
+        let before = self.by_hand.replace(true);
+        if self.recordings.end_with_number(false) {
+            return Ok(Started { status: self.recording_status(), is_new: false });
+        }
+        if self.recordings.may_begin(self.rule.shape()) {
+            self.start_recording(ctx);
+        }
+        if let Some(reason) = self.refusal.clone() {
+            self.by_hand = before;
+            return Err(RecordingRefusal::NoRoom(reason));
+        }
+        Ok(Started { status: self.recording_status(), is_new: true })
+    }
+}
+
+impl Handler<EndRecording> for Packager {
+    type Result = Result<RecordingStatus, RecordingRefusal>;
+
+    fn handle(&mut self, _: EndRecording, _: &mut Self::Context) -> Self::Result {
+        let was_to_be = self.is_to_be_recorded();
+        if self.phase != Phase::Live || !(self.recordings.end_with_number(true) || was_to_be) {
+            return Err(RecordingRefusal::NotRecording);
+        }
+        self.by_hand = Some(false);
+        self.refusal = None;
+        Ok(self.recording_status())
     }
 }
 
@@ -433,7 +439,7 @@ impl Handler<GetStill> for Packager {
         if self.phase != Phase::Live {
             return Err(NoStill::Ended);
         }
-        let still = self.broadcast.as_ref().and_then(|broadcast| self.newest.still(&broadcast.id));
+        let still = self.broadcast.as_ref().and_then(|broadcast| self.newest.still(broadcast.window.id()));
         let none =
             || NoStill::Unavailable(self.unavailable.clone().unwrap_or_else(|| "no keyframe has come yet".into()));
         still.ok_or_else(none)
@@ -448,7 +454,7 @@ impl Handler<Status> for Packager {
             hls: self.hls_status(),
             recording: self.recording_status(),
             dimensions: self.video.as_ref().and_then(|config| config.dimensions()),
-            hls_viewers: self.viewers.len(),
+            hls_viewers: self.window().map_or(0, |window| window.viewers(Instant::now())),
         })
     }
 }
@@ -461,6 +467,7 @@ impl Handler<Observe> for Packager {
         let recorder = self.recordings.observe();
         state["dropped_cuts"] = self.recordings.dropped_cuts.into();
         state["announced_early"] = self.recordings.announced_early.into();
+        state["hls_waiting"] = self.window().map_or(0, |window| window.waiting()).into();
         state["codec"] = self.video.as_ref().map(|config| config.rfc6381()).into();
         Box::pin(async move {
             state["recorder"] = recorder.await;

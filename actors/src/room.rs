@@ -325,7 +325,7 @@ impl Handler<FindPackager> for Room {
     type Result = Option<Addr<Packager>>;
 
     fn handle(&mut self, _: FindPackager, _: &mut Self::Context) -> Self::Result {
-        self.packager.as_ref().or_else(|| self.finishing.last()).cloned()
+        self.packager.clone()
     }
 }
 

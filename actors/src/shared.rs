@@ -11,6 +11,7 @@ use crate::archive::Archive;
 use crate::core::session::Identity;
 use crate::directory::Directory;
 use crate::limits::Limits;
+use crate::live_window::LiveWindows;
 use crate::media_socket::MediaSocket;
 use crate::udp::Udp;
 use crate::webhook::Gauge;
@@ -58,25 +59,37 @@ pub struct HlsSettings {
     pub cut: FragmenterSettings,
     /// What stays in memory for viewers.
     pub window: WindowSettings,
+    /// Where players find it.
+    pub windows: Arc<LiveWindows>,
 }
 
 /// What is recorded.
 pub struct RecordSettings {
     /// Decides for each room.
-    pub is_recorded: Box<dyn Fn(&RoomName) -> bool + Send + Sync>,
-    /// Whether an MP4 is made of each recording.
-    pub mp4: bool,
+    pub rule: Box<dyn Fn(&RoomName) -> RecordRule + Send + Sync>,
     /// How long a publisher may be away before its broadcast ends.
     pub reconnect: Duration,
     /// Names this server in manifests, such as `onair 0.1.0`.
     pub server: String,
 }
 
+/// How a room is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRule {
+    /// Whether a broadcast is recorded unless somebody decides otherwise by hand.
+    pub record: bool,
+    /// Whether an MP4 is made of each recording.
+    pub mp4: bool,
+    /// Whether the pictures are left out.
+    pub audio_only: bool,
+    /// How long a recording may be before the next one takes over.
+    pub max_duration: Option<Duration>,
+    /// How many bytes of media it may hold before the next one takes over.
+    pub max_bytes: Option<u64>,
+}
+
 impl std::fmt::Debug for RecordSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RecordSettings")
-            .field("mp4", &self.mp4)
-            .field("reconnect", &self.reconnect)
-            .finish_non_exhaustive()
+        f.debug_struct("RecordSettings").field("reconnect", &self.reconnect).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The text of a media playlist, live or recorded (RFC 8216 §4.3.3).
+//! The text of a media playlist of a recording (RFC 8216 §4.3.3), and the lines that the live one has too.
 //!
 //! Written here and not by hls_m3u8, which knows no `EXT-X-GAP`; in the tests it reads what is written.
 
@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::window::MediaName;
+
 /// Says what stands before and behind the segments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
@@ -14,8 +16,8 @@ pub(crate) struct Head {
     pub(crate) target_duration_s: u32,
     /// How many discontinuities there were before the first line, its own not counted (RFC 8216 §4.3.3.3).
     pub(crate) discontinuities_before: u64,
-    /// `EXT-X-PLAYLIST-TYPE`: none while lines are taken off the list.
-    pub(crate) playlist_type: Option<&'static str>,
+    /// `EXT-X-PLAYLIST-TYPE`.
+    pub(crate) playlist_type: &'static str,
     /// Whether no more lines will follow: `EXT-X-ENDLIST`.
     pub(crate) ended: bool,
 }
@@ -39,42 +41,60 @@ pub(crate) struct Line {
 pub(crate) fn render(head: Head, lines: &[Line]) -> Option<String> {
     debug_assert!(lines.windows(2).all(|pair| pair[0].msn + 1 == pair[1].msn), "numbers follow one another");
     let first = lines.first()?;
-    let mut text = String::with_capacity(256 + lines.len() * 128);
-    let mut line = |arguments: std::fmt::Arguments<'_>| {
-        writeln!(text, "{arguments}").expect("writing to a string does not fail");
-    };
-    line(format_args!("#EXTM3U"));
-    line(format_args!("#EXT-X-VERSION:7"));
-    line(format_args!("#EXT-X-TARGETDURATION:{}", head.target_duration_s));
-    line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.msn));
-    line(format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", head.discontinuities_before));
-    if let Some(playlist_type) = head.playlist_type {
-        line(format_args!("#EXT-X-PLAYLIST-TYPE:{playlist_type}"));
-    }
+    let mut text = Text::with_capacity(256 + lines.len() * 128);
+    text.line(format_args!("#EXTM3U"));
+    text.line(format_args!("#EXT-X-VERSION:7"));
+    text.line(format_args!("#EXT-X-TARGETDURATION:{}", head.target_duration_s));
+    text.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.msn));
+    text.line(format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", head.discontinuities_before));
+    text.line(format_args!("#EXT-X-PLAYLIST-TYPE:{}", head.playlist_type));
     let mut init = None;
     for listed in lines {
-        write_line(&mut line, listed, &mut init);
+        text.opening(listed, &mut init);
+        text.segment(listed);
     }
     if head.ended {
-        line(format_args!("#EXT-X-ENDLIST"));
+        text.line(format_args!("#EXT-X-ENDLIST"));
     }
-    Some(text)
+    Some(text.0)
 }
 
-/// Writes the tags of one number; `init` is the initialisation segment that is in force.
-fn write_line(line: &mut impl FnMut(std::fmt::Arguments<'_>), listed: &Line, init: &mut Option<u32>) {
-    if listed.discontinuity {
-        line(format_args!("#EXT-X-DISCONTINUITY"));
+/// A playlist while it is being written.
+#[derive(Debug)]
+pub(crate) struct Text(pub(crate) String);
+
+impl Text {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
     }
-    if let Some(needed) = listed.init
-        && init.replace(needed) != Some(needed)
-    {
-        line(format_args!("#EXT-X-MAP:URI=\"init-{needed}.mp4\""));
+
+    pub(crate) fn line(&mut self, arguments: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{arguments}").expect("writing to a string does not fail");
     }
-    line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", listed.start.to_rfc3339_opts(SecondsFormat::Millis, true)));
-    if listed.init.is_none() {
-        line(format_args!("#EXT-X-GAP"));
+
+    /// Writes the tags that stand before the media of a number, its parts included; `init` is the initialisation
+    /// segment that is in force.
+    pub(crate) fn opening(&mut self, listed: &Line, init: &mut Option<u32>) {
+        if listed.discontinuity {
+            self.line(format_args!("#EXT-X-DISCONTINUITY"));
+        }
+        if let Some(needed) = listed.init
+            && init.replace(needed) != Some(needed)
+        {
+            self.line(format_args!("#EXT-X-MAP:URI=\"{}\"", MediaName::Init(needed)));
+        }
+        self.line(format_args!(
+            "#EXT-X-PROGRAM-DATE-TIME:{}",
+            listed.start.to_rfc3339_opts(SecondsFormat::Millis, true)
+        ));
     }
-    line(format_args!("#EXTINF:{:.5},", listed.duration.as_secs_f64()));
-    line(format_args!("{:06}.m4s", listed.msn));
+
+    /// Writes the segment of a number, or that it is missing.
+    pub(crate) fn segment(&mut self, listed: &Line) {
+        if listed.init.is_none() {
+            self.line(format_args!("#EXT-X-GAP"));
+        }
+        self.line(format_args!("#EXTINF:{:.5},", listed.duration.as_secs_f64()));
+        self.line(format_args!("{}", MediaName::Segment(listed.msn)));
+    }
 }

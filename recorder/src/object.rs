@@ -107,6 +107,11 @@ impl ObjectName {
         self.in_rendition().is_some_and(|(_, file)| file.starts_with("init-"))
     }
 
+    /// Tells whether it is the name of a playlist.
+    pub fn is_playlist(&self) -> bool {
+        self.0.ends_with(".m3u8")
+    }
+
     fn in_rendition(&self) -> Option<(MediaKind, &str)> {
         let (folder, file) = self.0.split_once('/')?;
         let kind = [MediaKind::Video, MediaKind::Audio].into_iter().find(|kind| kind.as_str() == folder)?;

@@ -265,7 +265,7 @@ impl RecordingPlaylists {
         let head = Head {
             target_duration_s: self.target_duration_s,
             discontinuities_before: self.spans.range(..first).filter(|(_, span)| span.discontinuity).count() as u64,
-            playlist_type: Some(if ended { "VOD" } else { "EVENT" }),
+            playlist_type: if ended { "VOD" } else { "EVENT" },
             ended,
         };
         Ok(listing::render(head, &lines))

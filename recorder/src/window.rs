@@ -1,73 +1,113 @@
-//! The live window: the newest segments of a broadcast, listed and ready to serve.
+//! The live window: the newest segments and parts of a broadcast, listed and ready to serve.
 //!
-//! Holds what was cut, no copy of it, and forgets it in time: a segment is listed for one window length and served for
-//! one more, so that a player that has just read the playlist still gets what stands in it. The playlists are HLS
-//! version 7 (RFC 8216); the renditions share media sequence numbers and discontinuities.
+//! Holds what was cut, no copy of it, and forgets it in time: a segment is served for as long after it left the list as
+//! a player may still know of it. The playlists are those of low-latency HLS (RFC 8216bis); the renditions share media
+//! sequence numbers and discontinuities.
+
+mod directives;
+mod low_latency;
+mod names;
+mod progress;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use onair_media::MediaKind;
 
-use crate::cut::{Cut, Init, Segment};
-use crate::listing::{self, Head, Line};
+pub use self::directives::{DirectiveError, Directives, Until};
+pub use self::low_latency::LivePlaylist;
+pub use self::names::MediaName;
+pub use self::progress::{Decision, Progress};
+
+use self::low_latency::{Fixed, Listed, View};
+use crate::cut::{Cut, Init, Part, Segment};
+use crate::listing::Line;
 use crate::playlist::{Multivariant, PlaylistError, Rendition, wallclock};
 use crate::ticks::to_duration;
 
 /// The fewest segments that are listed, once there are so many.
 const LISTED_MIN: usize = 3;
 
-/// Says how much is listed.
+/// Says how much is listed, and what the playlists promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowSettings {
-    /// How much is listed; never less than three target durations (RFC 8216 §6.2.2).
+    /// How much is listed; never less than three target durations (RFC 8216bis §6.2.2).
     pub window: Duration,
     /// `EXT-X-TARGETDURATION`, see [`crate::FragmenterSettings::target_duration_s`].
     pub target_duration_s: u32,
+    /// `PART-TARGET`, see [`crate::FragmenterSettings::part_target`].
+    pub part_target: Duration,
 }
 
 impl WindowSettings {
     fn listed(&self) -> Duration {
-        self.window.max(Duration::from_secs(3 * u64::from(self.target_duration_s)))
+        self.window.max(self.target_duration() * 3)
+    }
+
+    /// Returns `EXT-X-TARGETDURATION`.
+    pub const fn target_duration(&self) -> Duration {
+        Duration::from_secs(self.target_duration_s as u64)
+    }
+
+    fn fixed(&self) -> Fixed {
+        let Self { target_duration_s, part_target, .. } = *self;
+        Fixed { target_duration_s, part_target, listed: self.listed() }
     }
 }
 
-/// One media sequence number, in all renditions.
+/// One media sequence number that is whole, in all renditions.
 #[derive(Debug)]
 struct Span {
     msn: u64,
     start: DateTime<Utc>,
     duration: Duration,
     discontinuity: bool,
+    /// Once it is off the list: when it is forgotten.
+    forget_at: DateTime<Utc>,
 }
 
-impl Span {
-    /// Tells what a rendition lists, which has that segment, or none.
-    fn line(&self, segment: Option<&Arc<Segment>>) -> Line {
-        let duration = segment.map_or(self.duration, |segment| to_duration(segment.kind, segment.duration_ticks));
-        let init = segment.map(|segment| segment.init);
-        Line { msn: self.msn, start: self.start, duration, discontinuity: self.discontinuity, init }
-    }
+/// A segment, and when it began.
+#[derive(Debug)]
+struct Held {
+    segment: Arc<Segment>,
+    start: DateTime<Utc>,
+}
+
+/// The segment of a rendition that still grows.
+#[derive(Debug)]
+struct Open {
+    msn: u64,
+    start: DateTime<Utc>,
+    parts: Vec<Arc<Part>>,
 }
 
 /// What is kept of one rendition.
 #[derive(Debug, Default)]
 struct Kept {
     inits: BTreeMap<u32, Init>,
-    segments: BTreeMap<u64, Arc<Segment>>,
+    segments: BTreeMap<u64, Held>,
     first_msn: Option<u64>,
+    open: Option<Open>,
 }
 
-/// Keeps and lists the newest segments of one broadcast.
+/// Keeps and lists the newest segments and parts of one broadcast.
 #[derive(Debug)]
 pub struct Window {
     settings: WindowSettings,
     spans: VecDeque<Span>,
     /// How many of the spans, from the front, are served but no longer listed.
     unlisted: usize,
+    /// When the newest media ends.
+    newest_end: DateTime<Utc>,
+    /// The longest that the list ever was.
+    longest: Duration,
     /// How many discontinuities stood before the first span.
     discontinuities_gone: u64,
     /// The highest number that a part or segment was announced with: lower ones are whole.
@@ -84,6 +124,8 @@ impl Window {
             settings,
             spans: VecDeque::new(),
             unlisted: 0,
+            newest_end: DateTime::<Utc>::MIN_UTC,
+            longest: Duration::ZERO,
             discontinuities_gone: 0,
             newest_msn: 0,
             video: Kept::default(),
@@ -98,7 +140,7 @@ impl Window {
             Cut::Init(init) => {
                 self.kept_mut(init.kind).inits.insert(init.index, init.clone());
             }
-            Cut::Part(part) => self.newest_msn = self.newest_msn.max(part.msn),
+            Cut::Part(part) => self.push_part(part, epoch),
             Cut::Segment(segment) => self.push_segment(segment, epoch),
             Cut::KeyframeWanted => {}
         }
@@ -109,25 +151,16 @@ impl Window {
         self.ended = true;
     }
 
-    /// Renders the media playlist of a rendition, or `None` while it has no segment to list.
+    /// Renders the media playlist of a rendition, or `None` while it has no whole segment to list.
     ///
     /// A number that the rendition had no media for is a gap (`EXT-X-GAP`).
-    pub fn media_playlist(&self, kind: MediaKind) -> Option<String> {
-        let kept = self.kept(kind);
-        let first_msn = kept.first_msn?;
-        // A missing segment may still come while its number is the newest.
-        let whole = |span: &&Span| kept.segments.contains_key(&span.msn) || span.msn < self.newest_msn || self.ended;
-        let spans = self.listed().filter(|span| span.msn >= first_msn).take_while(whole);
-        let lines: Vec<Line> = spans.map(|span| span.line(kept.segments.get(&span.msn))).collect();
-        let first = lines.first()?;
-        let before = self.spans.iter().take_while(|span| span.msn < first.msn);
-        let head = Head {
-            target_duration_s: self.settings.target_duration_s,
-            discontinuities_before: self.discontinuities_gone + before.filter(|span| span.discontinuity).count() as u64,
-            playlist_type: None,
-            ended: self.ended,
+    pub fn media_playlist(&self, kind: MediaKind) -> Option<LivePlaylist> {
+        let other = match kind {
+            MediaKind::Video => MediaKind::Audio,
+            MediaKind::Audio => MediaKind::Video,
         };
-        listing::render(head, &lines)
+        let report = self.view(other).map(|view| (other, view.progress));
+        Some(self.view(kind)?.render(&self.settings.fixed(), report))
     }
 
     /// Renders the multivariant playlist, or `None` while nothing is listed. `prefix` is put before each relative URI.
@@ -144,15 +177,14 @@ impl Window {
         multivariant.render(prefix)
     }
 
-    /// Returns an object of a rendition by its name: `init-1.mp4`, `000001.m4s`.
-    pub fn object(&self, kind: MediaKind, name: &str) -> Option<Bytes> {
+    /// Returns an object of a rendition.
+    pub fn object(&self, kind: MediaKind, name: MediaName) -> Option<Bytes> {
         let kept = self.kept(kind);
-        if let Some(index) = name.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")) {
-            let init = kept.inits.get(&index.parse().ok()?)?;
-            return (init.object_name() == name).then(|| init.bytes.clone());
+        match name {
+            MediaName::Init(index) => kept.inits.get(&index).map(|init| init.bytes.clone()),
+            MediaName::Segment(msn) => kept.segments.get(&msn).map(|held| held.segment.bytes.clone()),
+            MediaName::Part(msn, index) => kept.part(msn, index).map(|part| part.bytes.clone()),
         }
-        let segment = kept.segments.get(&name.strip_suffix(".m4s")?.parse().ok()?)?;
-        (segment.object_name() == name).then(|| segment.bytes.clone())
     }
 
     const fn kept(&self, kind: MediaKind) -> &Kept {
@@ -173,55 +205,93 @@ impl Window {
         self.spans.iter().skip(self.unlisted)
     }
 
-    fn listed_segments(&self, kind: MediaKind) -> impl Iterator<Item = &Arc<Segment>> {
-        self.listed().filter_map(move |span| self.kept(kind).segments.get(&span.msn))
+    /// Gathers what the playlist of a rendition lists, or `None` while it has no whole segment.
+    fn view(&self, kind: MediaKind) -> Option<View<'_>> {
+        let kept = self.kept(kind);
+        let first_msn = kept.first_msn?;
+        // A missing segment may still come while its number is the newest.
+        let whole = |span: &&Span| kept.segments.contains_key(&span.msn) || span.msn < self.newest_msn || self.ended;
+        let spans = self.listed().filter(|span| span.msn >= first_msn).take_while(whole);
+        let whole: Vec<_> = spans.map(|span| kept.listed(span)).collect();
+        let (first, last) = (whole.first()?, whole.last()?);
+        let before = self.spans.iter().take_while(|span| span.msn < first.line.msn);
+        let discontinuities_before =
+            self.discontinuities_gone + before.filter(|span| span.discontinuity).count() as u64;
+        let open = kept.open.as_ref().filter(|open| open.msn == last.line.msn + 1).and_then(Open::listed);
+        let progress = Progress {
+            last_msn: last.line.msn,
+            last_parts: last.parts.len() as u32,
+            open_parts: open.as_ref().map_or(0, |open| open.parts.len() as u32),
+            advance_parts: progress::advance_parts(self.settings.part_target),
+            ended: self.ended,
+        };
+        Some(View { discontinuities_before, whole, open, progress })
     }
 
     /// Describes a rendition by its listed segments, or `None` when none is listed.
     fn rendition(&self, kind: MediaKind) -> Option<Rendition> {
         let mut rendition = Rendition::new(kind);
-        for segment in self.listed_segments(kind) {
-            if let Some(init) = self.kept(kind).inits.get(&segment.init) {
+        let kept = self.kept(kind);
+        for Held { segment, .. } in self.listed().filter_map(|span| kept.segments.get(&span.msn)) {
+            if let Some(init) = kept.inits.get(&segment.init) {
                 rendition.add(segment, &init.config);
             }
         }
         (!rendition.is_empty()).then_some(rendition)
     }
 
+    fn push_part(&mut self, part: &Arc<Part>, epoch: DateTime<Utc>) {
+        self.newest_msn = self.newest_msn.max(part.msn);
+        let start = wallclock(epoch, part.kind, part.start_ticks);
+        self.newest_end = self.newest_end.max(later(start, to_duration(part.kind, part.duration_ticks)));
+        let kept = self.kept_mut(part.kind);
+        match &mut kept.open {
+            Some(open) if open.msn == part.msn => open.parts.push(Arc::clone(part)),
+            open => {
+                *open = Some(Open { msn: part.msn, start, parts: vec![Arc::clone(part)] });
+            }
+        }
+    }
+
     fn push_segment(&mut self, segment: &Arc<Segment>, epoch: DateTime<Utc>) {
         self.newest_msn = self.newest_msn.max(segment.msn);
         let duration = to_duration(segment.kind, segment.duration_ticks);
+        let start = wallclock(epoch, segment.kind, segment.start_ticks);
         match self.spans.back_mut() {
             Some(span) if span.msn == segment.msn => span.duration = span.duration.max(duration),
             _ => self.spans.push_back(Span {
                 msn: segment.msn,
-                start: wallclock(epoch, segment.kind, segment.start_ticks),
+                start,
                 duration,
                 discontinuity: segment.discontinuity,
+                forget_at: start,
             }),
         }
         let kept = self.kept_mut(segment.kind);
         kept.first_msn.get_or_insert(segment.msn);
-        kept.segments.insert(segment.msn, Arc::clone(segment));
+        kept.open.take_if(|open| open.msn == segment.msn);
+        kept.segments.insert(segment.msn, Held { segment: Arc::clone(segment), start });
         self.forget();
     }
 
-    /// Takes off the list what is older than the window, and forgets what is older than two.
+    /// Takes off the list what is older than the window, and forgets what no player can know of any more.
     fn forget(&mut self) {
         let listed = self.settings.listed();
         let mut rest: Duration = self.listed().map(|span| span.duration).sum();
+        // The open segment is on the list too.
+        self.longest = self.longest.max(rest + self.settings.target_duration());
         while self.spans.len() - self.unlisted > LISTED_MIN
-            && let Some(oldest) = self.spans.get(self.unlisted)
+            && let Some(oldest) = self.spans.get_mut(self.unlisted)
             && rest.saturating_sub(oldest.duration) >= listed
         {
             rest -= oldest.duration;
+            // Its own duration and that of the longest playlist that it was in (RFC 8216bis §6.2.2).
+            oldest.forget_at = later(self.newest_end, self.longest + oldest.duration);
             self.unlisted += 1;
         }
-        let mut grace: Duration = self.spans.iter().take(self.unlisted).map(|span| span.duration).sum();
-        while grace > listed
-            && let Some(oldest) = self.spans.pop_front()
+        while self.unlisted > 0
+            && let Some(oldest) = self.spans.pop_front_if(|oldest| oldest.forget_at <= self.newest_end)
         {
-            grace -= oldest.duration;
             self.unlisted -= 1;
             self.discontinuities_gone += u64::from(oldest.discontinuity);
             self.video.forget(oldest.msn);
@@ -230,114 +300,54 @@ impl Window {
     }
 }
 
+/// Returns a later moment, or the last one that there is.
+fn later(at: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
 impl Kept {
+    /// Returns what is listed of a number: the segment, or a gap.
+    fn listed(&self, span: &Span) -> Listed<'_> {
+        let Span { msn, start, duration, discontinuity, .. } = *span;
+        match self.segments.get(&msn) {
+            None => Listed { line: Line { msn, start, duration, discontinuity, init: None }, parts: &[] },
+            Some(Held { segment, start }) => {
+                let duration = to_duration(segment.kind, segment.duration_ticks);
+                let line = Line { msn, start: *start, duration, discontinuity, init: Some(segment.init) };
+                Listed { line, parts: &segment.parts }
+            }
+        }
+    }
+
+    fn part(&self, msn: u64, index: u32) -> Option<&Arc<Part>> {
+        let parts = match (self.segments.get(&msn), &self.open) {
+            (Some(held), _) => &held.segment.parts,
+            (None, Some(open)) if open.msn == msn => &open.parts,
+            _ => return None,
+        };
+        parts.get(index as usize)
+    }
+
     /// Forgets a segment, and the initialisation segments that only older ones needed.
     fn forget(&mut self, msn: u64) {
         self.segments.remove(&msn);
         if let Some((_, oldest)) = self.segments.first_key_value() {
-            self.inits = self.inits.split_off(&oldest.init);
+            self.inits = self.inits.split_off(&oldest.segment.init);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use hls_m3u8::MediaPlaylist;
-
-    use super::*;
-    use crate::testing::{broadcast, frame, h264, pull};
-    use crate::{Fragmenter, FragmenterSettings};
-
-    const SETTINGS: FragmenterSettings =
-        FragmenterSettings { segment_target: Duration::from_secs(4), part_target: Duration::from_millis(500) };
-
-    fn window(seconds: u64) -> (Fragmenter, Window) {
-        let fragmenter = Fragmenter::new(SETTINGS, &[MediaKind::Video, MediaKind::Audio]);
-        let window = Window::new(WindowSettings {
-            window: Duration::from_secs(seconds),
-            target_duration_s: SETTINGS.target_duration_s(),
-        });
-        (fragmenter, window)
-    }
-
-    fn feed(fragmenter: &mut Fragmenter, window: &mut Window) {
-        pull(fragmenter).all.iter().for_each(|cut| window.push(cut, DateTime::UNIX_EPOCH));
-    }
-
-    #[test]
-    fn the_live_playlist_is_plain_hls() {
-        let (mut fragmenter, mut window) = window(60);
-        assert!(window.media_playlist(MediaKind::Video).is_none());
-        broadcast(&mut fragmenter, 0, 5, 1);
-        fragmenter.discontinuity();
-        broadcast(&mut fragmenter, 7, 1, 1);
-        fragmenter.finish();
-        feed(&mut fragmenter, &mut window);
-        window.end();
-        let text = window.media_playlist(MediaKind::Video).unwrap();
-        let expected = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:1\n\
-            #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"init-1.mp4\"\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z\n#EXTINF:4.00000,\n000001.m4s\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:04.000Z\n#EXTINF:1.00000,\n000002.m4s\n\
-            #EXT-X-DISCONTINUITY\n\
-            #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:07.000Z\n#EXTINF:1.00000,\n000003.m4s\n#EXT-X-ENDLIST\n";
-        assert_eq!(text, expected);
-        assert_eq!(MediaPlaylist::try_from(text.as_str()).unwrap().segments.num_elements(), 3);
-    }
-
-    #[test]
-    fn what_is_listed_is_served_and_what_is_old_is_forgotten() {
-        // A window of 20 s: 5 segments of 4 s are listed, and served for 20 s more.
-        let (mut fragmenter, mut window) = window(20);
-        for round in 0..20 {
-            broadcast(&mut fragmenter, round * 4, 4, 1);
-            feed(&mut fragmenter, &mut window);
-        }
-        // 20 rounds; the last segment still waits for its end. So 19 are cut, 15 to 19 listed, 10 to 14 served.
-        let text = window.media_playlist(MediaKind::Audio).unwrap();
-        let parsed = MediaPlaylist::try_from(text.as_str()).unwrap();
-        assert_eq!((parsed.media_sequence, parsed.segments.num_elements()), (15, 5));
-        for segment in parsed.segments.values() {
-            assert!(window.object(MediaKind::Audio, segment.uri()).is_some());
-        }
-        assert!(window.object(MediaKind::Video, "000010.m4s").is_some());
-        assert!(window.object(MediaKind::Video, "000009.m4s").is_none());
-        assert!(window.object(MediaKind::Video, "init-1.mp4").is_some());
-        for odd in ["", "10.m4s", "000010", "init-01.mp4", "init-+1.mp4", "init-2.mp4", "../000010.m4s"] {
-            assert!(window.object(MediaKind::Video, odd).is_none(), "{odd}");
-        }
-        // What comes next may have to be cut without a keyframe.
-        assert!(!window.multivariant("").unwrap().unwrap().contains("INDEPENDENT-SEGMENTS"));
-    }
-
-    #[test]
-    fn discontinuities_that_left_the_list_are_counted() {
-        let (mut fragmenter, mut window) = window(1);
-        for round in 0..20 {
-            broadcast(&mut fragmenter, round * 6, 4, 1);
-            fragmenter.discontinuity();
-        }
-        feed(&mut fragmenter, &mut window);
-        // 20 segments, flagged from the second on. 3 x 6 s need 5 segments of 4 s: 16 to 20; 2 to 15 are gone.
-        let text = window.media_playlist(MediaKind::Video).unwrap();
-        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:16\n#EXT-X-DISCONTINUITY-SEQUENCE:14\n#EXT-X-DISCONTINUITY\n"));
-    }
-
-    #[test]
-    fn a_number_without_media_is_a_gap() {
-        let (mut fragmenter, mut window) = window(60);
-        broadcast(&mut fragmenter, 0, 5, 1);
-        // Sound stops at 5 s and comes back at 20 s.
-        for index in 150..600 {
-            fragmenter.push(MediaKind::Video, frame(&h264(), index * 3_000, index % 30 == 0));
-        }
-        broadcast(&mut fragmenter, 20, 6, 1);
-        fragmenter.finish();
-        feed(&mut fragmenter, &mut window);
-        let text = window.media_playlist(MediaKind::Audio).unwrap();
-        assert!(text.contains("#EXT-X-GAP\n#EXTINF:4.00000,\n000004.m4s\n"), "{text}");
-        let numbers = |kind| window.media_playlist(kind).unwrap().matches(".m4s").count();
-        assert_eq!(numbers(MediaKind::Audio), numbers(MediaKind::Video));
-        assert_eq!(text.matches("DISCONTINUITY\n").count(), 1);
+impl Open {
+    fn listed(&self) -> Option<Listed<'_>> {
+        let first = self.parts.first()?;
+        let ticks = self.parts.iter().map(|part| part.duration_ticks).sum();
+        let line = Line {
+            msn: self.msn,
+            start: self.start,
+            duration: to_duration(first.kind, ticks),
+            discontinuity: first.discontinuity,
+            init: Some(first.init),
+        };
+        Some(Listed { line, parts: &self.parts })
     }
 }

@@ -169,29 +169,29 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Reads everything below a path in the order in which it was written: the last of several rules for a room wins.
     fn read_item(&mut self, path: &mut Vec<String>, item: &Item, at: Option<Range<usize>>, origin: &Origin<'_>) {
+        let mut entries = Vec::new();
+        gather(path, item, at, &mut entries);
+        entries.sort_by_key(|entry| entry.item.span().map(|span| span.start));
+        entries.into_iter().for_each(|entry| self.read_entry(entry, origin));
+    }
+
+    fn read_entry(&mut self, Entry { path, item, at }: Entry<'_>, origin: &Origin<'_>) {
         let at = at.or_else(|| item.span());
-        let found = if path.is_empty() { Found::Section } else { find(path) };
-        match (found, item.as_table_like()) {
-            (Found::Key(key, name), _) => {
+        match find(&path) {
+            Found::Key(key, name) => {
                 let place = origin.place(at.clone());
                 match (key.set)(&mut self.config, &Input { item, name, dir: self.dir }) {
                     Ok(()) => drop(self.places.insert(key.path, place)),
                     Err(faults) => {
                         self.faulty.insert(key.path);
-                        self.blame(path, faults, item.span().or(at), origin);
+                        self.blame(&path, faults, item.span().or(at), origin);
                     }
                 }
             }
-            (Found::Section, Some(table)) => {
-                for (name, inner) in table.iter() {
-                    path.push(name.into());
-                    self.read_item(path, inner, table.key(name).and_then(toml_edit::Key::span), origin);
-                    path.pop();
-                }
-            }
-            (Found::Section, None) => self.report.add(origin.place(at), dotted(path), "must be a table"),
-            (Found::Unknown, _) => self.report.add(origin.place(at), dotted(path), nearest(path)),
+            Found::Section => self.report.add(origin.place(at), dotted(&path), "must be a table"),
+            Found::Unknown => self.report.add(origin.place(at), dotted(&path), nearest(&path)),
         }
     }
 
@@ -211,6 +211,27 @@ impl<'a> Loader<'a> {
             check(&self.config, exposure, &self.places, &self.faulty, &mut self.report);
         }
         self.report.or_ok(self.config)
+    }
+}
+
+/// A value, or what stands where none can.
+struct Entry<'i> {
+    path: Vec<String>,
+    item: &'i Item,
+    /// Where its name stands.
+    at: Option<Range<usize>>,
+}
+
+/// Collects what stands below a path, down to keys and to what is no table of keys.
+fn gather<'i>(path: &mut Vec<String>, item: &'i Item, at: Option<Range<usize>>, entries: &mut Vec<Entry<'i>>) {
+    let is_section = path.is_empty() || matches!(find(path), Found::Section);
+    let Some(table) = item.as_table_like().filter(|_| is_section) else {
+        return entries.push(Entry { path: path.clone(), item, at });
+    };
+    for (name, inner) in table.iter() {
+        path.push(name.into());
+        gather(path, inner, table.key(name).and_then(toml_edit::Key::span), entries);
+        path.pop();
     }
 }
 

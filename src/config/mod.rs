@@ -3,6 +3,7 @@
 //! [`keys`] is the one table of what can be set; the loader, the environment names, `--print-config`
 //! and docs/configuration.md all follow from it.
 
+mod by_room;
 mod check;
 mod duration;
 mod entries;
@@ -10,6 +11,7 @@ mod keys;
 mod load;
 mod network;
 mod print;
+mod record;
 mod report;
 mod retention;
 mod secret;
@@ -23,7 +25,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use onair_media::{RoomGlob, RoomName};
 use onair_recorder::{Fsync, SpoolSettings};
 use onair_web::auth::{Grant, Policy};
 use url::{Host, Url};
@@ -31,6 +32,7 @@ use url::{Host, Url};
 pub(crate) use entries::{IceLogin, IceServer, TokenGrant};
 pub(crate) use load::{Exposure, Flag, Sources};
 pub(crate) use network::CorsOrigins;
+pub(crate) use record::Record;
 pub(crate) use report::Report;
 pub(crate) use retention::Retention;
 pub(crate) use secret::Secret;
@@ -53,8 +55,6 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// Who may do what.
     pub(crate) auth: Auth,
-    /// Exceptions for some rooms, in the order they were written; a later one wins.
-    pub(crate) rooms: Vec<RoomRule>,
     /// Who is told what happens; no two have the same URL.
     pub(crate) webhooks: Vec<Webhook>,
     /// What the server says about itself.
@@ -126,19 +126,6 @@ pub(crate) struct Hls {
     pub(crate) window: Duration,
 }
 
-/// What is recorded.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Record {
-    /// Whether a room is recorded when nothing else says so.
-    pub(crate) default: bool,
-    /// Whether a recording gets a progressive MP4 beside its HLS segments.
-    pub(crate) mp4: bool,
-    /// Whether keyframes are decoded to make pictures.
-    pub(crate) posters: bool,
-    /// How long a recording waits for its publisher to come back.
-    pub(crate) reconnect: Duration,
-}
-
 /// Tells how requests are authorised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AuthMode {
@@ -155,6 +142,10 @@ pub(crate) struct Auth {
     pub(crate) mode: AuthMode,
     /// The tokens and what they allow.
     pub(crate) tokens: Vec<TokenGrant>,
+    /// How long a ticket lives.
+    pub(crate) ticket_ttl: Duration,
+    /// What tickets are signed with; without one they end with the server.
+    pub(crate) ticket_secret: Option<Secret>,
 }
 
 impl Auth {
@@ -168,15 +159,6 @@ impl Auth {
             }
         }
     }
-}
-
-/// An exception for some rooms.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RoomRule {
-    /// Which rooms.
-    pub(crate) rooms: RoomGlob,
-    /// Whether they are recorded; `None` leaves it as it was.
-    pub(crate) record: Option<bool>,
 }
 
 /// Tells how log lines look.
@@ -232,19 +214,17 @@ impl Config {
                 part: Duration::from_millis(500),
                 window: Duration::from_secs(60),
             },
-            record: Record { default: true, mp4: true, posters: true, reconnect: Duration::from_secs(30) },
+            record: Record::default(),
             retention: Retention::default(),
-            auth: Auth { mode: AuthMode::None, tokens: Vec::new() },
-            rooms: Vec::new(),
+            auth: Auth {
+                mode: AuthMode::None,
+                tokens: Vec::new(),
+                ticket_ttl: Duration::from_secs(12 * 3_600),
+                ticket_secret: None,
+            },
             webhooks: Vec::new(),
             log: Log { format: LogFormat::Text, filter: "info".into() },
         }
-    }
-
-    /// Tells whether broadcasts of `room` are recorded.
-    pub(crate) fn records(&self, room: &RoomName) -> bool {
-        let rules = self.rooms.iter().rev().filter(|rule| rule.rooms.matches(room));
-        rules.filter_map(|rule| rule.record).next().unwrap_or(self.record.default)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use onair_media::{RoomGlob, RoomName};
+use onair_media::RoomName;
 use onair_recorder::{Budget, RetentionPolicy};
 use toml_edit::{Item, Value};
 
+use super::by_room::ByRoom;
 use super::duration::{parse_duration, show_duration};
-use super::keys::Shown;
 use super::report::Fault;
 use super::size::{parse_size, show_size};
 use super::value::text;
@@ -20,65 +20,28 @@ const UNLIMITED: &str = "unlimited";
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Retention {
     /// How long after their end.
-    pub(crate) age: Limit<Duration>,
+    pub(crate) age: ByRoom<Option<Duration>>,
     /// How many of each room; 0 is any number.
-    pub(crate) count: Limit<u32>,
+    pub(crate) count: ByRoom<Option<u32>>,
     /// How many bytes; the rooms that one setting holds for share them.
-    pub(crate) bytes: Limit<u64>,
-}
-
-/// A limit for all rooms, and those for some in the order they were written; a later one wins.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Limit<T> {
-    /// `None` is no limit.
-    pub(crate) all: Option<T>,
-    rooms: Vec<(RoomGlob, Option<T>)>,
+    pub(crate) bytes: ByRoom<Option<u64>>,
 }
 
 impl Retention {
     /// Returns what holds for a room.
     pub(crate) fn policy(&self, room: &RoomName) -> RetentionPolicy {
-        let (rooms, max_bytes) = self.bytes.of(room);
+        let (rooms, max_bytes) = self.bytes.rule(room);
         let name = rooms.map_or_else(|| "all rooms".into(), |glob| format!("the rooms {glob}"));
         RetentionPolicy {
-            max_age: self.age.of(room).1,
-            max_count: self.count.of(room).1,
+            max_age: self.age.of(room),
+            max_count: self.count.of(room),
             budget: max_bytes.map(|max_bytes| Budget { name: name.into(), max_bytes }),
         }
     }
 
     /// Tells whether anything may ever be deleted.
     pub(crate) fn is_limited(&self) -> bool {
-        self.age.is_limited() || self.count.is_limited() || self.bytes.is_limited()
-    }
-}
-
-impl<T: Copy> Limit<T> {
-    /// Sets what holds for some rooms; a rule that is set again moves to the end.
-    pub(crate) fn set_for(&mut self, rooms: RoomGlob, limit: Option<T>) {
-        self.rooms.retain(|(glob, _)| *glob != rooms);
-        self.rooms.push((rooms, limit));
-    }
-
-    /// Renders the rules for some rooms.
-    pub(crate) fn show_rooms(&self, show: impl Fn(Option<T>) -> Value) -> Shown {
-        self.rooms.iter().map(|(glob, limit)| (glob.to_string(), show(*limit))).collect()
-    }
-
-    /// Returns the limit of a room, and the rule that it comes from.
-    fn of(&self, room: &RoomName) -> (Option<&RoomGlob>, Option<T>) {
-        let rule = self.rooms.iter().rev().find(|(glob, _)| glob.matches(room));
-        rule.map_or((None, self.all), |(glob, limit)| (Some(glob), *limit))
-    }
-
-    fn is_limited(&self) -> bool {
-        self.all.is_some() || self.rooms.iter().any(|(_, limit)| limit.is_some())
-    }
-}
-
-impl<T> Default for Limit<T> {
-    fn default() -> Self {
-        Self { all: None, rooms: Vec::new() }
+        self.age.any(Option::is_some) || self.count.any(Option::is_some) || self.bytes.any(Option::is_some)
     }
 }
 

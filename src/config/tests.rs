@@ -4,6 +4,7 @@ mod checks;
 mod docs;
 mod layers;
 mod printed;
+mod record;
 mod reports;
 mod retention;
 

@@ -92,14 +92,33 @@ test("the rooms page counts who is there", async () => {
   await page.context().close();
 });
 
-test("Stop ends the broadcast, and its recording is complete", async () => {
-  await publisher.getByRole("button", { name: "Stop" }).click();
+test("the broadcaster ends the recording and begins another", async () => {
+  const recordingIs = (wanted) =>
+    eventually(`the recording is ${wanted}`, async (saw) => {
+      const { recording } = await server.json("/api/rooms/studio-1");
+      saw(recording);
+      return recording.state === wanted && recording.recording;
+    });
+  const first = await recordingIs("recording");
+  await publisher.getByRole("button", { name: "Stop recording" }).click();
+  await publisher.getByText("the broadcast goes on").waitFor();
+  assert.equal(await recordingIs("stored"), first);
+  await screenshot(publisher, "publish-not-recorded-1280");
+  await publisher.getByRole("button", { name: "Start recording" }).click();
+  await publisher.getByRole("button", { name: "Stop recording" }).waitFor();
+  assert.notEqual(await recordingIs("recording"), first);
+  assert.deepEqual(publisher.errors, []);
+});
+
+test("Stop ends the broadcast, and its recordings are complete", async () => {
+  await publisher.getByRole("button", { name: "Stop", exact: true }).click();
   await untilState(publisher, "ended");
-  const recording = await eventually("the recording is complete", async (saw) => {
+  const recordings = await eventually("the recordings are complete", async (saw) => {
     const list = await server.json("/api/recordings?room=studio-1");
     saw(list);
-    return list?.recordings.find(({ state }) => state === "complete");
+    return list?.recordings.length === 2 && list.recordings.every(({ state }) => state === "complete") && list.recordings;
   });
-  assert.ok(recording.duration_ms > 3_000, `${recording.duration_ms} ms`);
+  // The newest comes first.
+  assert.ok(recordings[1].duration_ms > 3_000, `${recordings[1].duration_ms} ms`);
   assert.deepEqual(publisher.errors, []);
 });

@@ -66,6 +66,65 @@ test("the MP4 is downloaded, and plays in the browser by itself", async () => {
   await page.context().close();
 });
 
+test("a clip is downloaded by keyboard, begins where it was asked to, and mistakes are said", async () => {
+  const page = await openPage(browser, `${server.url}/recordings/studio-1/${recording.recording}`, { acceptDownloads: true });
+  await eventually("the recording can be played", async () => (await playback(page)).duration_s > 11);
+  const [from, to] = [page.getByRole("textbox", { name: "From" }), page.getByRole("textbox", { name: "To" })];
+  const said = page.locator("#clip-rule");
+  await from.fill("soon");
+  await from.press("Enter");
+  await eventually("the mistake is said", async () => /“soon” is no time/.test(await said.textContent()));
+  assert.equal(await from.getAttribute("aria-invalid"), "true");
+  await from.fill("1:00");
+  await from.press("Enter");
+  await eventually("the server's refusal is said", async () => /outside of the recording/.test(await said.textContent()));
+
+  await page.evaluate(() => (document.querySelector("#video").currentTime = 3.4));
+  await from.focus();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assert.equal(await from.inputValue(), "0:03.4");
+  assert.match(await said.textContent(), /^Minutes and seconds/, "what was wrong is put right");
+  await to.fill("8");
+  await screenshot(page, "clip-1280");
+  const [download] = await Promise.all([page.waitForEvent("download"), to.press("Enter")]);
+  assert.equal(download.suggestedFilename(), `studio-1-${recording.recording}-3.4-8.mp4`);
+  const { size } = await stat(await download.path());
+  const clip = `/recordings/studio-1/${recording.recording}/clip.mp4?from=3.4&to=8`;
+  const answer = await fetch(server.url + clip, { method: "HEAD" });
+  assert.equal(Number(answer.headers.get("content-length")), size);
+
+  // The browser's own player shows the same picture as the recording at that time, and no other one before.
+  const compared = await page.evaluate(async ([clip, whole]) => {
+    const drawn = async (url, time_s) => {
+      const video = document.createElement("video");
+      video.muted = true;
+      video.preload = "auto";
+      video.src = url;
+      await new Promise((resolve, reject) => ((video.onloadeddata = resolve), (video.onerror = () => reject(video.error))));
+      if (time_s > 0) await new Promise((resolve) => ((video.onseeked = resolve), (video.currentTime = time_s)));
+      const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 36 });
+      const context = canvas.getContext("2d");
+      context.drawImage(video, 0, 0, 64, 36);
+      return { pixels: [...context.getImageData(0, 0, 64, 36).data], duration_s: video.duration };
+    };
+    const differences = (one, other) => one.pixels.filter((value, index) => Math.abs(value - other.pixels[index]) > 8).length;
+    const [first, same, keyframe] = [await drawn(clip, 0), await drawn(whole, 3.42), await drawn(whole, 3.02)];
+    const [later, sameLater] = [await drawn(clip, 3.02), await drawn(whole, 6.42)];
+    return { duration_s: first.duration_s, same: differences(first, same), keyframe: differences(first, keyframe), later: differences(later, sameLater) };
+  }, [clip, `/recordings/studio-1/${recording.recording}/recording.mp4`]);
+  assert.ok(Math.abs(compared.duration_s - 4.6) < 0.034, JSON.stringify(compared));
+  assert.ok(compared.same < 20 && compared.later < 20 && compared.keyframe > 100, JSON.stringify(compared));
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+
+  const phone = await openPage(browser, `${server.url}/recordings/studio-1/${recording.recording}`, { viewport: { width: 390, height: 844 } });
+  await phone.locator("form.clip").scrollIntoViewIfNeeded();
+  assert.ok(await phone.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing is cut off");
+  await screenshot(phone, "clip-390");
+  await phone.context().close();
+});
+
 test("it is deleted only after a question", async () => {
   const path = `/api/recordings/studio-1/${recording.recording}`;
   const page = await openPage(browser, `${server.url}/recordings/studio-1/${recording.recording}`);

@@ -5,6 +5,7 @@
 
 mod bearer;
 mod grant;
+mod ticket;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use subtle::{Choice, ConstantTimeEq};
 pub use bearer::{bearer_token, is_b64token};
 pub use grant::Grant;
 use grant::digest;
+pub use ticket::Tickets;
 
 /// Names one thing that a token can allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +68,9 @@ pub enum Denied {
     /// The token is none of those that the server knows (`invalid_token` of RFC 6750 §3.1).
     #[error("the bearer token is not known")]
     TokenUnknown,
+    /// The ticket that was brought instead has ended, or is for another room.
+    #[error("the ticket has ended, or is not for this room")]
+    TicketInvalid,
     /// The token is known and does not allow this (`insufficient_scope` of RFC 6750 §3.1).
     #[error("the bearer token does not allow this")]
     Forbidden,
@@ -81,6 +86,11 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// Tells whether everybody may do everything.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
     /// Decides whether `bearer` (the token alone, as [`bearer_token`] returns it) has `right` in `room`.
     ///
     /// Without a room the question is about the whole server, and only a grant for all rooms (`*`) answers it.

@@ -1,12 +1,19 @@
 //! What a request claims to be, checked once: the room of its path and the right of its token.
 
-use actix_web::HttpRequest;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_web::cookie::time::Duration as CookieDuration;
+use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
+use actix_web::{HttpRequest, HttpResponseBuilder};
 use onair_media::{RecordingId, RoomName};
 
-use crate::auth::{Denied, Policy, Right, bearer_token};
+use crate::auth::{Denied, Right, bearer_token};
 use crate::problem::Problem;
 use crate::state::AppState;
+
+/// Where a player keeps the ticket that its playlist was fetched with.
+const TICKET_COOKIE: &str = "onair_ticket";
 
 /// Parses the room of a path.
 pub(crate) fn room_name(segment: &str) -> Result<RoomName, Problem> {
@@ -31,11 +38,63 @@ pub(crate) fn authorize(
     right: Right,
     room: Option<&RoomName>,
 ) -> Result<(), Problem> {
-    state.policy.check(bearer(request), right, room).map_err(|denied| match denied {
-        Denied::TokenRequired => Problem::token_required(),
-        Denied::TokenUnknown => Problem::token_unknown(),
-        Denied::Forbidden => Problem::forbidden(),
-    })
+    state.policy.check(bearer(request), right, room).map_err(Problem::from)
+}
+
+/// Tells whether the request may look at what a room shows and stored: by its token, or by a ticket where players send no
+/// headers. A ticket comes in the query, or in the cookie that [`Admission::keep`] left.
+pub(crate) fn admit(request: &HttpRequest, state: &AppState, room: &RoomName) -> Result<Admission, Problem> {
+    let denied = match state.policy.check(bearer(request), Right::View, Some(room)) {
+        Ok(()) => return Ok(Admission::Permitted),
+        Err(denied) => denied,
+    };
+    let cookie = request.cookie(TICKET_COOKIE);
+    let (in_query, in_cookie) = (ticket_of(request.query_string()), cookie.as_ref().map(Cookie::value));
+    // A cookie may be an old one, and is there although nobody wrote it into this request.
+    match (in_query, in_cookie.and_then(|ticket| state.tickets.check(ticket, room, now_s()))) {
+        (Some(ticket), _) => match state.tickets.check(ticket, room, now_s()) {
+            Some(left) => Ok(Admission::Ticket { ticket: ticket.into(), left }),
+            None => Err(Denied::TicketInvalid.into()),
+        },
+        (None, Some(_)) => Ok(Admission::Permitted),
+        (None, None) => Err(denied.into()),
+    }
+}
+
+/// By what a request was let in.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// By what the next request will bring, too.
+    Permitted,
+    /// By a ticket in its query.
+    Ticket {
+        ticket: String,
+        /// How long it is still good for.
+        left: Duration,
+    },
+}
+
+impl Admission {
+    /// Has a player that came with a ticket show it for all that a playlist leads to, which is below `path`.
+    pub(crate) fn keep(self, request: &HttpRequest, path: String, response: &mut HttpResponseBuilder) {
+        let Self::Ticket { ticket, left } = self else { return };
+        let is_secure = request.connection_info().scheme() == "https";
+        // Only over TLS do browsers let pages of other sites have it (RFC 6265bis §4.1.2.7).
+        let same_site = if is_secure { SameSite::None } else { SameSite::Lax };
+        let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+        let cookie = Cookie::build(TICKET_COOKIE, ticket).path(path).http_only(true).secure(is_secure);
+        response.cookie(cookie.same_site(same_site).max_age(CookieDuration::seconds(seconds)).finish());
+    }
+}
+
+/// Returns the time of day in seconds since 1970.
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Finds `ticket=` in a query; tickets have no character that would have to be escaped.
+fn ticket_of(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("ticket="))
 }
 
 /// Refuses what changes something at the wish of another site's page, where no token stands in its way: whoever runs a
@@ -44,10 +103,8 @@ pub(crate) fn refuse_foreign_pages(request: &HttpRequest, state: &AppState) -> R
     let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
     let host = request.connection_info().host().to_owned();
     let is_ours = origin.to_str().is_ok_and(|origin| origin.split("://").nth(1) == Some(host.as_str()));
-    match state.policy {
-        Policy::Open if !is_ours => {
-            Err(Problem::forbidden().because("pages of other sites may not change anything here"))
-        }
-        _ => Ok(()),
+    if state.policy.is_open() && !is_ours {
+        return Err(Problem::forbidden().because("pages of other sites may not change anything here"));
     }
+    Ok(())
 }

@@ -1,23 +1,35 @@
-//! `/hls/{room}/…`: the live playlists and segments.
+//! `/hls/{room}/…`: the live playlists, segments and parts.
 //!
 //! `index.m3u8` leads to paths that hold the id of the broadcast, so that whatever lies below may be cached for ever:
-//! the next broadcast of the room has other paths.
+//! the next broadcast of the room has other paths. Nothing here asks an actor but where there is nothing to serve.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod caching;
+mod media;
+mod playlist;
+mod waiting;
 
-use actix_web::http::header::{CACHE_CONTROL, USER_AGENT};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use onair_actors::packager::{GetHls, HlsObject};
-use onair_actors::room::FindPackager;
 use onair_media::{MediaKind, RecordingId, RoomName};
+use onair_recorder::window::MediaName;
 
-use crate::auth::Right;
-use crate::guard::{authorize, room_name};
+use crate::guard::{Admission, admit, room_name};
 use crate::problem::Problem;
 use crate::server::readable;
-use crate::state::{AppState, ask, ask_or};
+use crate::state::AppState;
 
 pub(crate) const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+
+/// Names an object of the live HLS tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum HlsPath {
+    /// `index.m3u8`
+    Multivariant,
+    /// `{broadcast}/video/index.m3u8`
+    Playlist(RecordingId, MediaKind),
+    /// `{broadcast}/video/000001.m4s`
+    Media(RecordingId, MediaKind, MediaName),
+}
 
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config.service(readable("/hls/{room}/{object:.*}").route(web::get().to(get)).route(web::head().to(get)));
@@ -30,54 +42,61 @@ async fn get(
 ) -> Result<HttpResponse, Problem> {
     let (room, object) = path.into_inner();
     let room = room_name(&room)?;
-    authorize(&request, &state, Right::View, Some(&room))?;
-    let object = parse(&object).ok_or_else(Problem::object_not_found)?;
+    let admission = admit(&request, &state, &room)?;
+    let find = |broadcast| state.live.find(&room, &broadcast).ok_or_else(Problem::object_not_found);
+    let mut response = match HlsPath::parse(&object).ok_or_else(Problem::object_not_found)? {
+        HlsPath::Multivariant => multivariant(&request, &state, &room, admission).await?,
+        HlsPath::Playlist(broadcast, kind) => playlist::get(&request, &state.live, find(broadcast)?, kind).await?,
+        HlsPath::Media(broadcast, kind, name) => {
+            media::get(&request, &state.live, find(broadcast)?, kind, name).await?
+        }
+    };
+    if !state.policy.is_open() {
+        keep_private(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// What a token or a cookie opened must not lie in a cache where it opens to everybody.
+fn keep_private(headers: &mut HeaderMap) {
+    let rules = headers.get(CACHE_CONTROL).and_then(|rules| rules.to_str().ok()).unwrap_or("no-cache");
+    let rules = HeaderValue::try_from(format!("private, {rules}")).expect("one more word of ASCII");
+    headers.insert(CACHE_CONTROL, rules);
+}
+
+async fn multivariant(
+    request: &HttpRequest,
+    state: &AppState,
+    room: &RoomName,
+    admission: Admission,
+) -> Result<HttpResponse, Problem> {
+    let Some(playlist) = state.live.newest(room).and_then(|window| window.multivariant()) else {
+        // Only the manager knows rooms that have no broadcast.
+        state.room(room).await?;
+        return Err(Problem::hls_not_ready(room));
+    };
     let mut response = HttpResponse::Ok();
-    match &object {
-        HlsObject::Multivariant | HlsObject::Playlist(..) => {
-            response.insert_header((CACHE_CONTROL, "no-cache")).content_type(PLAYLIST_TYPE);
-        }
-        HlsObject::Media(_, kind, _) => {
-            let media_type = format!("{}/mp4", kind.as_str());
-            response.insert_header((CACHE_CONTROL, "max-age=3600, immutable")).content_type(media_type);
+    response.insert_header((CACHE_CONTROL, "no-cache")).content_type(PLAYLIST_TYPE);
+    admission.keep(request, format!("/hls/{room}"), &mut response);
+    Ok(response.body(playlist))
+}
+
+impl HlsPath {
+    fn parse(object: &str) -> Option<Self> {
+        let segments: Vec<_> = object.split('/').collect();
+        match segments.as_slice() {
+            ["index.m3u8"] => Some(Self::Multivariant),
+            [broadcast, kind, name] => {
+                let broadcast = RecordingId::parse(broadcast).ok()?;
+                let kind = [MediaKind::Video, MediaKind::Audio].into_iter().find(|other| other.as_str() == *kind)?;
+                Some(match *name {
+                    "index.m3u8" => Self::Playlist(broadcast, kind),
+                    name => Self::Media(broadcast, kind, MediaName::parse(name)?),
+                })
+            }
+            _ => None,
         }
     }
-    let bytes = fetch(&state, &room, GetHls { object, viewer: viewer(&request) }).await?;
-    Ok(response.body(bytes))
-}
-
-async fn fetch(state: &AppState, room: &RoomName, get: GetHls) -> Result<bytes::Bytes, Problem> {
-    let is_entry = get.object == HlsObject::Multivariant;
-    let missing = || if is_entry { Problem::hls_not_ready(room) } else { Problem::object_not_found() };
-    let handle =
-        state.room(room).await.map_err(|problem| if is_entry { problem } else { Problem::object_not_found() })?;
-    let packager = ask(&handle.addr, FindPackager).await?.ok_or_else(missing)?;
-    ask_or(&packager, get, missing).await?.ok_or_else(missing)
-}
-
-/// Parses `index.m3u8`, `{broadcast}/video/index.m3u8` or `{broadcast}/video/000001.m4s`.
-fn parse(object: &str) -> Option<HlsObject> {
-    let segments: Vec<_> = object.split('/').collect();
-    match segments.as_slice() {
-        ["index.m3u8"] => Some(HlsObject::Multivariant),
-        [broadcast, kind, name] => {
-            let broadcast = RecordingId::parse(broadcast).ok()?;
-            let kind = [MediaKind::Video, MediaKind::Audio].into_iter().find(|other| other.as_str() == *kind)?;
-            Some(match *name {
-                "index.m3u8" => HlsObject::Playlist(broadcast, kind),
-                name => HlsObject::Media(broadcast, kind, name.into()),
-            })
-        }
-        _ => None,
-    }
-}
-
-/// Tells players apart well enough to count them; nothing about them is kept but this number.
-fn viewer(request: &HttpRequest) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    request.peer_addr().map(|address| address.ip()).hash(&mut hasher);
-    request.headers().get(USER_AGENT).map(|value| value.as_bytes()).hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -87,13 +106,20 @@ mod tests {
     #[test]
     fn only_known_objects_have_a_path() {
         let id = "20261122T063000Z-7f3a9c";
-        assert_eq!(parse("index.m3u8"), Some(HlsObject::Multivariant));
+        let parse = HlsPath::parse;
+        assert_eq!(parse("index.m3u8"), Some(HlsPath::Multivariant));
         let broadcast = RecordingId::parse(id).unwrap();
-        assert_eq!(parse(&format!("{id}/audio/index.m3u8")), Some(HlsObject::Playlist(broadcast, MediaKind::Audio)));
+        let playlist = HlsPath::Playlist(broadcast.clone(), MediaKind::Audio);
+        assert_eq!(parse(&format!("{id}/audio/index.m3u8")), Some(playlist));
+        let part = HlsPath::Media(broadcast, MediaKind::Video, MediaName::Part(12, 3));
+        assert_eq!(parse(&format!("{id}/video/000012.3.m4s")), Some(part));
         for bad in
             ["", "x", "video/index.m3u8", &format!("{id}/text/index.m3u8"), &format!("{id}/video/a/b"), "../index.m3u8"]
         {
             assert_eq!(parse(bad), None, "{bad}");
+        }
+        for bad in ["", "x.m4s", "1.m4s", "..", "000001.m4s "] {
+            assert_eq!(parse(&format!("{id}/video/{bad}")), None, "{bad}");
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) use self::cases::{ACCEPT_PATCH, ACCEPT_POST};
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -54,6 +55,13 @@ impl Problem {
         self
     }
 
+    /// Lets caches keep the refusal, which they otherwise must not.
+    #[must_use]
+    pub fn cached_for(self, max_age: Duration) -> Self {
+        let value = HeaderValue::try_from(format!("max-age={}", max_age.as_secs())).expect("a word and a number");
+        self.with(CACHE_CONTROL, value)
+    }
+
     /// Replaces the words about this very occurrence.
     #[must_use]
     pub fn because(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -97,7 +105,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut response = HttpResponse::build(self.status);
         // 404 and 405 may be cached by default (RFC 9110 §15.1), and a room that is not there now may be live in a second.
-        response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        if !self.headers.iter().any(|(name, _)| name == CACHE_CONTROL) {
+            response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        }
         response.insert_header((CONTENT_TYPE, PROBLEM_JSON));
         for (name, value) in &self.headers {
             response.append_header((name.clone(), value.clone()));

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tracing::warn;
 
 use crate::auth::Right;
-use crate::guard::{authorize, recording_id, refuse_foreign_pages, room_name};
+use crate::guard::{Admission, admit, authorize, recording_id, refuse_foreign_pages, room_name};
 use crate::problem::Problem;
 use crate::server::readable;
 use crate::state::AppState;
@@ -129,11 +129,15 @@ fn named(path: &(String, String)) -> Result<(RoomName, RecordingId), Problem> {
 }
 
 /// Names the object of a request, when it may be viewed.
-fn viewable(request: &HttpRequest, state: &AppState, path: (String, String, String)) -> Result<ObjectPath, Problem> {
+fn viewable(
+    request: &HttpRequest,
+    state: &AppState,
+    path: (String, String, String),
+) -> Result<(ObjectPath, Admission), Problem> {
     let (room, recording) = named(&(path.0, path.1))?;
-    authorize(request, state, Right::View, Some(&room))?;
+    let admission = admit(request, state, &room)?;
     let name = ObjectName::parse(&path.2).map_err(|_| Problem::object_not_found())?;
-    Ok(ObjectPath::new(&room, &recording, name))
+    Ok((ObjectPath::new(&room, &recording, name), admission))
 }
 
 /// Describes an object without its bytes.
@@ -142,9 +146,9 @@ async fn head(
     path: web::Path<(String, String, String)>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let object = viewable(&request, &state, path.into_inner())?;
+    let (object, _) = viewable(&request, &state, path.into_inner())?;
     let info = in_time(state.store.head(&object)).await?;
-    let mut response = described(&object.name, &info, StatusCode::OK);
+    let mut response = described(&state, &object.name, &info, StatusCode::OK);
     Ok(response.no_chunking(info.size).streaming(futures_util::stream::empty::<std::io::Result<bytes::Bytes>>()))
 }
 
@@ -154,16 +158,19 @@ async fn get(
     path: web::Path<(String, String, String)>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let object = viewable(&request, &state, path.into_inner())?;
+    let (object, admission) = viewable(&request, &state, path.into_inner())?;
     let info = in_time(state.store.head(&object)).await?;
     let tag = entity_tag(&info);
     if is_known(&request, tag.as_ref()) {
-        return Ok(described(&object.name, &info, StatusCode::NOT_MODIFIED).finish());
+        return Ok(described(&state, &object.name, &info, StatusCode::NOT_MODIFIED).finish());
     }
     let range = wanted_range(&request, tag.as_ref(), info.size)?;
     let download = in_time(state.store.get_range(&object, range.clone())).await?;
     let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    let mut response = described(&object.name, &download.info, status);
+    let mut response = described(&state, &object.name, &download.info, status);
+    if object.name.is_playlist() {
+        admission.keep(&request, format!("/recordings/{}/{}", object.room, object.recording), &mut response);
+    }
     let Range { start, end } = download.range;
     if range.is_some() {
         let last = end.saturating_sub(1);
@@ -172,12 +179,12 @@ async fn get(
     Ok(response.no_chunking(end - start).streaming(download.stream))
 }
 
-fn described(name: &ObjectName, info: &ObjectInfo, status: StatusCode) -> HttpResponseBuilder {
+fn described(state: &AppState, name: &ObjectName, info: &ObjectInfo, status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response
         .content_type(name.content_type())
         .insert_header((ACCEPT_RANGES, "bytes"))
-        .insert_header((CACHE_CONTROL, caching(name)))
+        .insert_header((CACHE_CONTROL, caching(name, state.policy.is_open())))
         .insert_header((LAST_MODIFIED, info.last_modified.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
     if let Some(tag) = entity_tag(info) {
         response.insert_header((ETAG, tag.to_string()));
@@ -185,10 +192,15 @@ fn described(name: &ObjectName, info: &ObjectInfo, status: StatusCode) -> HttpRe
     response
 }
 
-/// A segment never changes; the manifest and the playlists do until the recording is complete.
-fn caching(name: &ObjectName) -> &'static str {
-    let changes = [".json", ".m3u8"].iter().any(|suffix| name.as_str().ends_with(suffix));
-    if changes { "no-cache" } else { "max-age=31536000, immutable" }
+/// A segment never changes; the manifest and the playlists do until the recording is complete. What a cookie opened must
+/// not lie in a cache where it opens to everybody.
+fn caching(name: &ObjectName, is_open: bool) -> &'static str {
+    let changes = name.is_playlist() || *name == ObjectName::manifest();
+    match (changes, is_open) {
+        (true, _) => "no-cache",
+        (false, true) => "max-age=31536000, immutable",
+        (false, false) => "private, max-age=31536000, immutable",
+    }
 }
 
 /// Takes the store's tag, which may stand without quotes, as a strong one.
@@ -198,7 +210,7 @@ fn entity_tag(info: &ObjectInfo) -> Option<EntityTag> {
     is_valid.then(|| EntityTag::new_strong(tag.into()))
 }
 
-fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
+pub(crate) fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
     match (IfNoneMatch::parse(request), tag) {
         (Ok(IfNoneMatch::Any), _) => true,
         (Ok(IfNoneMatch::Items(known)), Some(tag)) => known.iter().any(|other| other.weak_eq(tag)),
@@ -208,7 +220,11 @@ fn is_known(request: &HttpRequest, tag: Option<&EntityTag>) -> bool {
 
 /// Returns the one range that is wanted. Several ranges, other units and what cannot be parsed are answered with the
 /// whole object, as RFC 9110 §14.2 allows.
-fn wanted_range(request: &HttpRequest, tag: Option<&EntityTag>, size: u64) -> Result<Option<Range<u64>>, Problem> {
+pub(crate) fn wanted_range(
+    request: &HttpRequest,
+    tag: Option<&EntityTag>,
+    size: u64,
+) -> Result<Option<Range<u64>>, Problem> {
     let Ok(RangeHeader::Bytes(specs)) = RangeHeader::parse(request) else { return Ok(None) };
     let is_same = match IfRange::parse(request) {
         Ok(IfRange::EntityTag(wanted)) => tag.is_some_and(|tag| tag.strong_eq(&wanted)),
@@ -235,7 +251,7 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Resu
     }
 }
 
-fn store_problem(error: StoreError) -> Problem {
+pub(crate) fn store_problem(error: StoreError) -> Problem {
     match error {
         StoreError::NotFound { .. } => Problem::object_not_found(),
         StoreError::Range { size, .. } => Problem::range_not_satisfiable(size),

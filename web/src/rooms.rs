@@ -29,13 +29,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 
 /// Lists the rooms that the token may view.
 async fn list(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let handles = ask(&state.rooms, List).await?;
-    let described = stream::iter(handles).map(async |handle| ask(&handle.addr, Describe { with_actors: false }).await);
-    let described: Vec<_> = described.buffered(ASKED_AT_ONCE).collect().await;
-    // A room that ended meanwhile is left out.
-    let described = described.into_iter().filter_map(Result::ok);
-    let rooms: Vec<_> =
-        described.filter(|room| authorize(&request, &state, Right::View, Some(&room.room)).is_ok()).collect();
+    let mut rooms = describe_all(&state).await?;
+    rooms.retain(|room| authorize(&request, &state, Right::View, Some(&room.room)).is_ok());
     if rooms.is_empty() {
         // Tells a page to ask for a token, where no token at all was brought.
         authorize(&request, &state, Right::View, None).or_else(|problem| match problem.status().as_u16() {
@@ -44,6 +39,14 @@ async fn list(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpRe
         })?;
     }
     Ok(HttpResponse::Ok().json(Rooms { rooms }))
+}
+
+/// Describes every room; one that ended meanwhile is left out.
+pub(crate) async fn describe_all(state: &AppState) -> Result<Vec<RoomDescription>, Problem> {
+    let handles = ask(&state.rooms, List).await?;
+    let described = stream::iter(handles).map(async |handle| ask(&handle.addr, Describe { with_actors: false }).await);
+    let described: Vec<_> = described.buffered(ASKED_AT_ONCE).collect().await;
+    Ok(described.into_iter().filter_map(Result::ok).collect())
 }
 
 /// Describes one room, its actors included.

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
-use crate::{events, health, hls, pages, recordings, rooms, signalling, snapshot};
+use crate::{clips, events, health, hls, metrics, pages, record, recordings, rooms, signalling, snapshot, tickets};
 
 /// What scripts of other origins may read (RFC 9725 §4.2 needs the first three).
 const EXPOSED: [&str; 8] =
@@ -46,7 +46,12 @@ pub fn serve(
             .configure(hls::configure)
             .configure(snapshot::configure)
             .configure(rooms::configure)
+            .configure(record::configure)
+            .configure(tickets::configure)
+            .configure(metrics::configure)
             .configure(events::configure)
+            // A clip is named like an object.
+            .configure(clips::configure)
             .configure(recordings::configure)
             .configure(health::configure)
             .configure(pages::configure)
@@ -54,6 +59,8 @@ pub fn serve(
     };
     // Signals are the binary's business: it ends the broadcasts first.
     let server = HttpServer::new(app).workers(workers).disable_signals().shutdown_timeout(SHUTDOWN_TIMEOUT_S);
+    // Half a connection is a client that has gone: nothing is to wait for it any longer.
+    let server = server.h1_allow_half_closed(false);
     let server = match tls {
         Some(tls) => server.listen_rustls_0_23(listener, tls)?,
         None => server.listen(listener)?,

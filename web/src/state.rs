@@ -6,12 +6,15 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use onair_actors::events::Events;
+use onair_actors::live_window::LiveWindows;
 use onair_actors::pictures::Pictures;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
+use onair_actors::uploader::Uploader;
 use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
 
-use crate::auth::Policy;
+use crate::auth::{Policy, Tickets};
+pub use crate::clips::Clips;
 use crate::ice_servers::IceServer;
 use crate::problem::Problem;
 
@@ -23,18 +26,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct AppState {
     /// The rooms.
     pub rooms: Addr<RoomManager>,
+    /// What HLS players get.
+    pub live: Arc<LiveWindows>,
     /// Where recordings are.
     pub store: Arc<Store>,
     /// Where recordings wait while they are being made.
     pub spool: Arc<Spool>,
+    /// What brings them to the store.
+    pub uploader: Addr<Uploader>,
     /// What happens.
     pub events: Events,
     /// Where keyframes are decoded.
     pub pictures: Arc<Pictures>,
     /// Who may do what.
     pub policy: Policy,
+    /// What viewers bring in place of a token.
+    pub tickets: Tickets,
     /// Handed to WHIP and WHEP clients.
     pub ice_servers: Vec<IceServer>,
+    /// How many clips are made at once.
+    pub clips: Clips,
     /// The origins that may use the server from a browser; `*` for any.
     pub cors: Vec<String>,
 }

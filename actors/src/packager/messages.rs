@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use bytes::Bytes;
 use onair_media::{MediaKind, RecordingId, SourceId};
 use serde::Serialize;
 
@@ -54,14 +53,42 @@ pub struct Spooled {
 #[rtype(result = "PackagerStatus")]
 pub struct Status;
 
-/// Asks for an HLS object. *Reliable.*
+/// Has the broadcast recorded from the segment that grows on, whatever the configuration says of the room, or go on being
+/// recorded. Returns what becomes of it, or why not. *Reliable.*
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Bytes>")]
-pub struct GetHls {
-    /// What is wanted.
-    pub object: HlsObject,
-    /// Tells viewers apart, without saying who they are.
-    pub viewer: u64,
+#[rtype(result = "Result<Started, RecordingRefusal>")]
+pub struct StartRecording;
+
+/// Ends the recording with the segment that grows, and has no other begin in this broadcast unless somebody says so.
+/// Returns what becomes of it, or why not. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "Result<RecordingStatus, RecordingRefusal>")]
+pub struct EndRecording;
+
+/// Answers [`StartRecording`].
+#[derive(Debug)]
+pub struct Started {
+    /// What becomes of the recording.
+    pub status: RecordingStatus,
+    /// Whether it was not being recorded before.
+    pub is_new: bool,
+}
+
+/// Says why a recording is not started or ended by hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordingRefusal {
+    /// There is no broadcast.
+    #[error("the room is not live")]
+    NotLive,
+    /// Nothing is recorded.
+    #[error("nothing is recorded")]
+    NotRecording,
+    /// The broadcast cannot be recorded.
+    #[error("{0}")]
+    Unavailable(String),
+    /// There is no room for a recording at the moment.
+    #[error("{0}")]
+    NoRoom(String),
 }
 
 /// Asks for the newest keyframe. *Reliable.*
@@ -76,17 +103,6 @@ pub enum NoStill {
     Ended,
     /// There is none, for the reason given.
     Unavailable(String),
-}
-
-/// Names an object of the live HLS tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HlsObject {
-    /// `index.m3u8`
-    Multivariant,
-    /// `video/index.m3u8` of a broadcast.
-    Playlist(RecordingId, MediaKind),
-    /// `video/init-1.mp4` or `video/000001.m4s` of a broadcast.
-    Media(RecordingId, MediaKind, String),
 }
 
 /// Says whether something is there, and if not, why.
@@ -131,7 +147,7 @@ pub enum HlsState {
 /// Says what becomes of the recording.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RecordingStatus {
-    /// `off`, `recording`, `finishing`, `stored` or `unavailable`.
+    /// `off`, `starting`, `recording`, `finishing`, `stored` or `unavailable`.
     pub state: RecordingState,
     /// The recording.
     pub recording: Option<String>,
@@ -146,9 +162,11 @@ pub enum RecordingState {
     /// Nothing is recorded.
     #[default]
     Off,
+    /// It begins with the first segment.
+    Starting,
     /// Segments go to the store.
     Recording,
-    /// The broadcast is over, and the rest is being stored.
+    /// Its end is decided, and the rest is being stored.
     Finishing,
     /// Everything is stored.
     Stored,

@@ -1,5 +1,8 @@
 //! A broadcast's recordings, as its packager sees them: which recorder gets the cuts, and which cuts wait for it.
 //!
+//! A recording consists of whole segments, so that media is cut once: it begins with the segment that grows, and ends
+//! with it.
+//!
 //! Nothing is announced to players before it is in the spool, so that a crash takes nothing from a recording that a
 //! viewer has seen. But players do not wait for ever: a disk that is stuck costs the recording, not the broadcast.
 
@@ -10,7 +13,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use onair_media::{MediaKind, RecordingId};
 use onair_recorder::journal::Begun;
-use onair_recorder::{Cut, Init};
+use onair_recorder::{Cut, Extent, ExtentLimits, Init, MP4_MEDIA_MAX_BYTES};
 use tracing::{info, warn};
 
 use super::Spooled;
@@ -19,6 +22,7 @@ use crate::core::quiet::OncePerSecond;
 use crate::mailbox::start_here;
 use crate::observe::{Observe, observe};
 use crate::recorder::{Listeners, Record, Recorder, StopRecording};
+use crate::shared::RecordRule;
 
 /// How long a cut waits for the spool before it is announced all the same.
 const SPOOL_PATIENCE: Duration = Duration::from_secs(1);
@@ -31,10 +35,12 @@ pub(super) struct Recordings {
     unfinished: Vec<RecordingId>,
     /// The newest one, whatever became of it.
     newest: Option<RecordingId>,
-    /// The initialisation segments in force, for a recording that begins later.
-    inits: HashMap<MediaKind, Init>,
+    /// The initialisation segments in force.
+    inits: HashMap<MediaKind, KnownInit>,
     /// The newest media sequence number of which a part was cut.
     newest_msn: u64,
+    /// What was cut of that number, for a recording that begins within it.
+    newest_cuts: Vec<Cut>,
     waiting: VecDeque<Waiting>,
     /// Cuts that a recorder's full mailbox refused: the recording has a gap there.
     pub(super) dropped_cuts: u64,
@@ -47,6 +53,46 @@ pub(super) struct Recordings {
 struct Current {
     id: RecordingId,
     recorder: Addr<Recorder>,
+    shape: Shape,
+    extent: Extent,
+    /// Whether it ends with the newest number.
+    ends: bool,
+}
+
+/// Says what is recorded of a broadcast.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// Whether pictures are left out.
+    pub(super) audio_only: bool,
+    /// When the next recording takes over.
+    pub(super) limits: ExtentLimits,
+}
+
+impl RecordRule {
+    /// Says what is recorded; where there is an MP4, a recording is never larger than one can be.
+    pub(super) fn shape(&self) -> Shape {
+        let mp4_max = self.mp4.then_some(MP4_MEDIA_MAX_BYTES);
+        let max_bytes = [self.max_bytes, mp4_max].into_iter().flatten().min();
+        let limits = ExtentLimits { max_duration: self.max_duration, max_bytes };
+        Shape { audio_only: self.audio_only, limits }
+    }
+}
+
+impl Shape {
+    /// Tells whether a rendition is recorded.
+    pub(super) fn takes(&self, kind: MediaKind) -> bool {
+        !self.audio_only || kind == MediaKind::Audio
+    }
+}
+
+/// An initialisation segment goes before the first part that needs it.
+#[derive(Debug)]
+struct KnownInit {
+    init: Init,
+    /// Whether players and the current recording have it.
+    is_sent: bool,
+    /// Whether players have it.
+    is_announced: bool,
 }
 
 /// A cut on its way to the spool.
@@ -61,19 +107,34 @@ struct Waiting {
 }
 
 impl Recordings {
-    /// Begins a recording; it gets what is cut from now on.
-    pub(super) fn begin(&mut self, begun: Begun, archive: &Arc<Archive>, listeners: Listeners) {
+    /// Begins a recording; it gets what was cut of the newest number, and what is cut from now on.
+    pub(super) fn begin(&mut self, begun: Begun, shape: Shape, archive: &Arc<Archive>, listeners: Listeners) {
         info!(room = %begun.room, recording = %begun.recording, "recording");
         let id = begun.recording.clone();
         let recorder = start_here(Recorder::new(begun, Arc::clone(archive), listeners));
         self.unfinished.push(id.clone());
         self.newest = Some(id.clone());
-        self.current = Some(Current { id, recorder });
-        let inits: Vec<_> = self.inits.values().cloned().collect();
-        for init in inits {
+        self.current = Some(Current { id, recorder, shape, extent: Extent::default(), ends: false });
+        self.inits.values_mut().for_each(|known| known.is_sent = false);
+        for cut in self.newest_cuts.clone() {
             // Players know these already.
-            self.send(Cut::Init(init), true);
+            self.hand_on(cut, true);
         }
+    }
+
+    /// Tells whether something of a shape was cut of the newest number, so that a recording may begin at once.
+    pub(super) fn may_begin(&self, shape: Shape) -> bool {
+        self.newest_cuts.iter().any(|cut| matches!(cut, Cut::Part(part) if shape.takes(part.kind)))
+    }
+
+    /// Has the current recording end with the newest number, or go on after all. Returns false when there is none.
+    pub(super) fn end_with_number(&mut self, ends: bool) -> bool {
+        self.current.as_mut().map(|current| current.ends = ends).is_some()
+    }
+
+    /// Tells whether the current recording goes on after the newest number, for all that is known.
+    pub(super) fn goes_on(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| !current.ends)
     }
 
     /// Ends the current recording, if there is one.
@@ -98,23 +159,30 @@ impl Recordings {
         self.newest.as_ref()
     }
 
-    /// Tells whether a cut is the first of a segment of both renditions: a recording may begin or end before it.
-    pub(super) fn begins_number(&mut self, cut: &Cut) -> bool {
-        match cut {
-            Cut::Part(part) if part.msn > self.newest_msn => {
-                self.newest_msn = part.msn;
-                true
-            }
-            _ => false,
+    /// Looks at the next cut before it is pushed: where a number begins, the current recording may be at its end.
+    pub(super) fn look_ahead(&mut self, cut: &Cut) {
+        let Cut::Part(part) = cut else { return };
+        if part.msn <= self.newest_msn {
+            return;
+        }
+        self.newest_msn = part.msn;
+        self.newest_cuts.clear();
+        if self.current.as_ref().is_some_and(|current| current.ends || current.extent.is_full(current.shape.limits)) {
+            self.stop();
         }
     }
 
     /// Takes a cut. It comes out of [`Recordings::announce`] when players may see it.
     pub(super) fn push(&mut self, cut: Cut) {
-        if let Cut::Init(init) = &cut {
-            self.inits.insert(init.kind, init.clone());
+        match cut {
+            Cut::Init(init) => {
+                self.inits.insert(init.kind, KnownInit { init, is_sent: false, is_announced: false });
+            }
+            cut => {
+                self.newest_cuts.push(cut.clone());
+                self.hand_on(cut, false);
+            }
         }
-        self.send(cut, false);
     }
 
     /// Hears from a recorder's writer.
@@ -174,12 +242,36 @@ impl Recordings {
         }
     }
 
-    /// Gives a cut to the recorder; without one nothing has to be waited for.
+    /// Sends media, and the initialisation segment that it needs before it.
+    fn hand_on(&mut self, cut: Cut, announced: bool) {
+        if let Cut::Part(part) = &cut {
+            let known = self.inits.get_mut(&part.kind).filter(|known| !known.is_sent);
+            let init = known.map(|known| {
+                known.is_sent = true;
+                (Cut::Init(known.init.clone()), std::mem::replace(&mut known.is_announced, true))
+            });
+            if let Some((init, is_announced)) = init {
+                self.send(init, is_announced);
+            }
+            if let Some(current) = self.current.as_mut().filter(|current| current.shape.takes(part.kind)) {
+                current.extent.add(part);
+            }
+        }
+        self.send(cut, announced);
+    }
+
+    /// Gives a cut to the recorder; where none wants it nothing has to be waited for.
     fn send(&mut self, cut: Cut, announced: bool) {
         let now = Instant::now();
-        let (recording, spooled) = match &self.current {
+        let takes = |current: &&Current| match &cut {
+            Cut::Init(init) => current.shape.takes(init.kind),
+            Cut::Part(part) => current.shape.takes(part.kind),
+            Cut::Segment(segment) => current.shape.takes(segment.kind),
+            Cut::KeyframeWanted => false,
+        };
+        let (recording, spooled) = match self.current.as_ref().filter(takes) {
             None => (None, true),
-            Some(Current { id, recorder }) => {
+            Some(Current { id, recorder, .. }) => {
                 let is_refused = recorder.try_send(Record(cut.clone())).is_err();
                 if is_refused {
                     self.dropped_cuts += 1;

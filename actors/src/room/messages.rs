@@ -106,7 +106,7 @@ pub struct PatchSession {
 #[rtype(result = "bool")]
 pub struct DeleteSession(pub SessionId, pub Role);
 
-/// Finds the packager of the present or the last broadcast. *Reliable.*
+/// Finds the packager of the present broadcast. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "Option<Addr<Packager>>")]
 pub struct FindPackager;

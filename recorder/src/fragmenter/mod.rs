@@ -11,7 +11,7 @@
 //! discontinuity for both.
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -42,7 +42,9 @@ const KINDS: [MediaKind; 2] = [MediaKind::Video, MediaKind::Audio];
 pub struct FragmenterSettings {
     /// A segment ends at the first keyframe after this long.
     pub segment_target: Duration,
-    /// No part lasts longer, unless a single frame does. It never changes within a stream.
+    /// No part lasts longer, unless a single frame does. None is shorter than 85 % of it, unless its segment ends or the
+    /// next frame would make it too long: where frames last 15 % of it or less, every part keeps both rules of
+    /// RFC 8216bis §4.4.4.9. It never changes within a stream.
     pub part_target: Duration,
 }
 

@@ -13,12 +13,12 @@ use crate::read::read_segment;
 use crate::testing::{frame, h264, opus, pull};
 use crate::ticks::from_duration;
 
-const SETTINGS: FragmenterSettings =
+pub(crate) const SETTINGS: FragmenterSettings =
     FragmenterSettings { segment_target: Duration::from_secs(2), part_target: Duration::from_millis(500) };
 
 /// What a publisher may do to us.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     /// A frame this many milliseconds after the one before it, of the first or the second configuration.
     Frame {
         kind: MediaKind,
@@ -35,7 +35,7 @@ enum Step {
     Discontinuity,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let kind = || prop_oneof![Just(MediaKind::Video), Just(MediaKind::Audio)];
     // Mostly a steady stream, sometimes a stall, a pause, a repeated or a backward time.
     let after_ms = prop_oneof![80 => 10..60i64, 4 => 200..1500i64, 1 => 2000..9000i64, 1 => -50..1i64];
@@ -45,7 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(prop_oneof![200 => frame, 2 => alone, 1 => Just(Step::Discontinuity)], 1..600)
 }
 
-fn tracks() -> impl Strategy<Value = Vec<MediaKind>> {
+pub(crate) fn tracks() -> impl Strategy<Value = Vec<MediaKind>> {
     prop::sample::subsequence(vec![MediaKind::Video, MediaKind::Audio], 0..=2)
 }
 
@@ -91,7 +91,7 @@ impl Publisher {
 }
 
 /// Plays the steps and returns the cuts, how many frames were pushed and how many were dropped.
-fn play(steps: &[Step], announced: &[MediaKind]) -> (Vec<Cut>, u64, u64) {
+pub(crate) fn play(steps: &[Step], announced: &[MediaKind]) -> (Vec<Cut>, u64, u64) {
     let fragmenter = Fragmenter::new(SETTINGS, announced);
     let mut publisher = Publisher { fragmenter, now_ms: BTreeMap::new(), pushed: 0 };
     let mut cuts = Vec::new();
@@ -115,6 +115,16 @@ fn check_part(part: &Part) {
     assert!(part.duration_ticks <= target || part.samples.len() == 1, "{} ticks", part.duration_ticks);
 }
 
+/// L7: a part is shorter than 85 % of the target only at the end of its segment, or where one more frame would have made
+/// it too long. A frame of at most 15 % never does.
+fn check_part_lengths(parts: &[Arc<Part>]) {
+    for pair in parts.windows(2) {
+        let target = from_duration(pair[0].kind, SETTINGS.part_target);
+        let forced = pair[0].duration_ticks + u64::from(pair[1].samples[0].duration_ticks) > target;
+        assert!(pair[0].duration_ticks * 100 >= target * 85 || forced, "{} ticks", pair[0].duration_ticks);
+    }
+}
+
 fn check_segment(segment: &Segment, previous: Option<&Segment>, open: &[Arc<Part>]) {
     let bytes: Vec<u8> = segment.parts.iter().flat_map(|part| part.bytes.to_vec()).collect();
     assert_eq!(bytes, segment.bytes);
@@ -128,6 +138,7 @@ fn check_segment(segment: &Segment, previous: Option<&Segment>, open: &[Arc<Part
     assert_eq!(next, segment.start_ticks + segment.duration_ticks as i64);
     assert_eq!(segment.independent, segment.parts[0].independent);
     assert!(segment.duration_ticks <= longest_ticks(segment.kind));
+    check_part_lengths(&segment.parts);
     check_read_back(segment);
     let Some(previous) = previous else { return };
     assert!(segment.msn > previous.msn);

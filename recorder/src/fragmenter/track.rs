@@ -14,6 +14,10 @@ use crate::ticks::{clock_rate_hz, to_grid};
 /// The latest decoding time that is taken, 25,000 years of video: sums and grid times stay far from overflow.
 const LATEST_TICKS: i64 = 1 << 56;
 
+/// How long a part is at least, in percent of the part target, unless its segment ends or a long frame comes
+/// (RFC 8216bis §4.4.4.9).
+const PART_MIN_PERCENT: u64 = 85;
+
 /// A frame whose duration is known.
 #[derive(Debug)]
 pub(super) struct TimedFrame {
@@ -193,8 +197,10 @@ impl Track {
             cuts.push_back(segment.cut_part(&mut self.chunks));
         }
         segment.push(sample, frame.data);
-        // The next frame will most likely last as long: a part that it would overfill can go now.
-        if full(segment) {
+        // The next frame will most likely last as long: a part that it would overfill can go now, if it is long enough.
+        let is_long =
+            segment.part_ticks().saturating_mul(100) >= place.part_target_ticks.saturating_mul(PART_MIN_PERCENT);
+        if is_long && full(segment) {
             cuts.push_back(segment.cut_part(&mut self.chunks));
         }
     }

@@ -4,6 +4,8 @@
 //! known; the second one ([`HeaderWriter`]) hands out the bytes with the places where they belong. Neither holds a
 //! table, so an hour and a week of media need the same memory.
 
+use std::ops::Range;
+
 use bytes::BufMut;
 use mp4_atom::{Dinf, Edts, Elst, ElstEntry, Encode, FixedPoint, FourCC, Ftyp, Smhd, Stsd, Vmhd};
 use onair_media::{CodecConfig, MediaKind};
@@ -84,22 +86,29 @@ impl Movie {
     ///
     /// # Errors
     /// [`BoxError`] when a configuration does not fit its box; those that came through the fragmenter do.
-    pub fn header(mut self) -> Result<Header, BoxError> {
+    pub fn header(self) -> Result<Header, BoxError> {
+        let start = self.walks().map(presentation_start).min().unwrap_or_default();
+        self.header_of(start..i64::MAX)
+    }
+
+    /// Builds the header of a file that presents nothing but this time, on the grid, of all that it holds.
+    ///
+    /// # Errors
+    /// As for [`Movie::header`].
+    pub(crate) fn header_of(mut self, shown: Range<i64>) -> Result<Header, BoxError> {
         for (walk, counts) in self.tracks.iter_mut().flatten() {
             walk.finish(counts);
         }
-        let narrow = self.build(false)?;
-        if narrow.bytes + self.media_bytes < WIDE_FROM_BYTES { Ok(narrow) } else { self.build(true) }
+        let narrow = self.build(&shown, false)?;
+        if narrow.bytes + self.media_bytes < WIDE_FROM_BYTES { Ok(narrow) } else { self.build(&shown, true) }
     }
 
-    fn build(&self, wide: bool) -> Result<Header, BoxError> {
-        let start = self.walks().map(presentation_start).min().unwrap_or_default();
-        let end = self.walks().map(|walk| presentation_start(walk) + presentation_span(walk)).max();
-        let duration = to_movie(end.unwrap_or(start) - start);
+    fn build(&self, shown: &Range<i64>, wide: bool) -> Result<Header, BoxError> {
+        let duration = self.walks().map(|walk| Presentation::new(walk, shown).end()).max().unwrap_or_default();
         let mut movie = vec![leaf(&movie_header(MOVIE_HZ, duration))?];
         for (index, track) in self.tracks.iter().enumerate() {
             if let Some((walk, counts)) = track {
-                movie.extend(track_box(index, walk, *counts, start, wide)?);
+                movie.extend(track_box(index, walk, *counts, Presentation::new(walk, shown), wide)?);
             }
         }
         let mut blocks = vec![leaf(&file_type())?];
@@ -293,13 +302,11 @@ fn track_box(
     index: usize,
     walk: &TrackWalk,
     counts: Counts,
-    movie_start: i64,
+    presentation: Presentation,
     wide: bool,
 ) -> Result<Vec<Block>, BoxError> {
     let kind = walk.kind();
-    let config = walk.descriptions().first().expect("a walk begins with a chunk and its configuration");
-    let delay = to_movie(presentation_start(walk) - movie_start);
-    let span = to_movie(presentation_span(walk));
+    let config = first_config(walk);
     let mut information = match kind {
         MediaKind::Video => vec![leaf(&Vmhd::default())?],
         MediaKind::Audio => vec![leaf(&Smhd::default())?],
@@ -309,8 +316,8 @@ fn track_box(
     information.extend(container(b"stbl", sample_tables(index, walk, counts, wide)?)?);
     let mut media = vec![leaf(&media_header(config, walk.duration_ticks()))?, leaf(&handler(kind))?];
     media.extend(container(b"minf", information)?);
-    let edits = Edts { elst: Some(edits(walk, config, delay, span)) };
-    let mut track = vec![leaf(&track_header(config, delay + span))?, leaf(&edits)?];
+    let edits = Edts { elst: Some(presentation.edits()) };
+    let mut track = vec![leaf(&track_header(config, presentation.end()))?, leaf(&edits)?];
     track.extend(container(b"mdia", media)?);
     container(b"trak", track)
 }
@@ -346,24 +353,58 @@ fn table_head(table: Table, version: u8, count: u64) -> Result<Vec<u8>, BoxError
     Ok(head)
 }
 
-/// Builds `elst`: nothing for as long as the other track is alone, then all samples (ISO/IEC 14496-12 §8.6.6).
-///
-/// The media begins at the first sample's presentation, for Opus behind the samples to skip
-/// ("Encapsulation of Opus in ISO Base Media File Format" §4.4).
-fn edits(walk: &TrackWalk, config: &CodecConfig, delay: u64, span: u64) -> Elst {
-    let edit =
-        |segment_duration, media_time| ElstEntry { segment_duration, media_time, media_rate: FixedPoint::from(1) };
-    let skip = match config {
-        CodecConfig::Opus { pre_skip, .. } => u64::from(*pre_skip),
-        _ => u64::try_from(walk.first_composition_offset_ticks()).unwrap_or_default(),
-    };
-    let skipped = skip * u64::from(MOVIE_HZ) / u64::from(clock_rate_hz(walk.kind()));
-    let span = if walk.kind() == MediaKind::Audio { span.saturating_sub(skipped) } else { span };
-    let mut entries = vec![edit(span, Some(skip))];
-    if delay > 0 {
-        entries.insert(0, edit(delay, None));
+/// Says what of a track is presented, and when.
+#[derive(Debug, Clone, Copy)]
+struct Presentation {
+    /// For how long the other track is alone, in the movie's timescale.
+    delay: u64,
+    /// How long the track is presented, same unit.
+    span: u64,
+    /// Where in the track that begins, in its own ticks.
+    media_time: u64,
+}
+
+impl Presentation {
+    /// Looks at a track in a movie that shows this time, on the grid.
+    ///
+    /// The media begins at the first sample's presentation, for Opus behind the samples to skip
+    /// ("Encapsulation of Opus in ISO Base Media File Format" §4.4), or later if the movie does.
+    fn new(walk: &TrackWalk, shown: &Range<i64>) -> Self {
+        let grid_per_tick = GRID_HZ / i64::from(clock_rate_hz(walk.kind()));
+        let (first, skipped_ticks) = match first_config(walk) {
+            CodecConfig::Opus { pre_skip, .. } => (i64::from(*pre_skip), i64::from(*pre_skip)),
+            _ => (i64::from(walk.first_composition_offset_ticks()).max(0), 0),
+        };
+        let track_start = presentation_start(walk);
+        let track_end = track_start.saturating_add(presentation_span(walk) - skipped_ticks * grid_per_tick);
+        let start = track_start.max(shown.start);
+        let media_time = first + (start - track_start) / grid_per_tick;
+        Self {
+            delay: to_movie(start - shown.start),
+            span: to_movie(track_end.min(shown.end) - start),
+            media_time: u64::try_from(media_time).unwrap_or_default(),
+        }
     }
-    Elst { entries }
+
+    const fn end(&self) -> u64 {
+        self.delay + self.span
+    }
+
+    /// Builds `elst`: nothing for as long as the other track is alone, then the samples (ISO/IEC 14496-12 §8.6.6).
+    fn edits(&self) -> Elst {
+        let edit =
+            |segment_duration, media_time| ElstEntry { segment_duration, media_time, media_rate: FixedPoint::from(1) };
+        let mut entries = vec![edit(self.span, Some(self.media_time))];
+        if self.delay > 0 {
+            entries.insert(0, edit(self.delay, None));
+        }
+        Elst { entries }
+    }
+}
+
+/// Returns the configuration that a track begins with.
+fn first_config(walk: &TrackWalk) -> &CodecConfig {
+    walk.descriptions().first().expect("a walk begins with a chunk and its configuration")
 }
 
 /// Returns the presentation time of a track's first sample, on the grid.

@@ -92,13 +92,20 @@ pub struct Mp4Layout {
 pub fn layout<'a>(
     segments: impl IntoIterator<Item = (&'a Segment, &'a Arc<CodecConfig>)>,
 ) -> Result<Mp4Layout, BoxError> {
-    let mut chunks: Vec<(Chunk<'_>, Piece)> = segments.into_iter().flat_map(chunks_of).collect();
+    layout_chunks(segments.into_iter().flat_map(chunks_of).collect(), Movie::header)
+}
+
+/// Lays out the file of some chunks, each with where its samples lie; those of a track come in their order.
+pub(crate) fn layout_chunks(
+    mut chunks: Vec<(Chunk<'_>, Piece)>,
+    header: impl FnOnce(Movie) -> Result<Header, BoxError>,
+) -> Result<Mp4Layout, BoxError> {
     // Each track's own stay in order.
     chunks.sort_by_key(|(chunk, piece)| (to_grid(chunk.kind, chunk.start_ticks), piece.msn));
     let mut movie = Movie::default();
     chunks.iter().for_each(|(chunk, _)| movie.push(chunk));
     let media_bytes = movie.media_bytes();
-    let header = movie.header()?;
+    let header = header(movie)?;
     let total_bytes = header.bytes() + media_bytes;
     let mut bytes = vec![0; usize::try_from(header.bytes()).map_err(|_| BoxError::Tables { bytes: header.bytes() })?];
     let mut put = |(at, placed): Placed| bytes[at as usize..][..placed.len()].copy_from_slice(&placed);

@@ -8,11 +8,13 @@ mod init;
 mod keyframe;
 #[cfg(test)]
 mod properties;
+mod scan;
 mod segment;
 mod tree;
 
 pub use init::read_init;
 pub use keyframe::read_keyframe;
+pub use scan::SegmentScan;
 pub use segment::{read_head, read_segment};
 pub(crate) use tree::box_header;
 

@@ -5,7 +5,7 @@ use onair_media::{CodecConfig, MediaKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{read_head, read_init, read_segment};
+use super::{SegmentScan, read_head, read_init, read_segment};
 use crate::boxes::{SegmentHead, init_segment};
 use crate::cut::{Cut, Part, Segment};
 use crate::testing::{broadcast, frame, h264, opus, pull};
@@ -166,6 +166,29 @@ proptest! {
     #[test]
     fn a_configuration_is_read_as_it_was_written(config in configs()) {
         prop_assert_eq!(read_init(&init_segment(&config).unwrap()).unwrap(), config);
+    }
+
+    /// What is read by ranges is what is read at once, and of the media nothing is asked for that was not brought along.
+    #[test]
+    fn a_scan_by_ranges_reads_the_same(gop in 1..3i64, part_ms in 100..600u64, more in 0..2_000usize) {
+        for segment in segments(&cut(2, 1, gop, true, part_ms)) {
+            let mut scan = SegmentScan::new(segment.kind, segment.msn, segment.bytes.len() as u64);
+            let mut payload: Vec<_> = Vec::new();
+            let mut at = 0;
+            for part in &segment.parts {
+                payload.push(at + part.payload_offset..at + part.bytes.len());
+                at += part.bytes.len();
+            }
+            while let Some(wanted) = scan.wants() {
+                let (start, end) = (wanted.start as usize, wanted.end as usize);
+                prop_assert!(payload.iter().all(|media| !media.contains(&start)));
+                scan.push(&segment.bytes[start..(end + more).min(segment.bytes.len())]).unwrap();
+            }
+            let read = scan.finish().unwrap();
+            prop_assert!(read.bytes.is_empty());
+            let whole = read_segment(segment.kind, segment.msn, segment.bytes.clone()).unwrap().without_media();
+            prop_assert_eq!(format!("{read:?}"), format!("{whole:?}"));
+        }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mp4_atom::{FourCC, Tfdt, Tfhd, Trun, TrunEntry};
+use mp4_atom::{Tfdt, Tfhd, Trun, TrunEntry};
 use onair_media::MediaKind;
 
-use super::ReadError;
 use super::tree::{RawBox, child, leaf, next_box};
+use super::{ReadError, SegmentScan};
 use crate::boxes::{SegmentHead, track_id};
 use crate::cut::{Part, Sample, Segment};
 
@@ -31,105 +31,28 @@ pub fn read_head(bytes: &[u8]) -> Option<SegmentHead> {
 /// # Errors
 /// [`ReadError`] when the bytes are not whole parts of one track, one after another without a gap in time.
 pub fn read_segment(kind: MediaKind, msn: u64, bytes: Bytes) -> Result<Segment, ReadError> {
-    let head = read_head(&bytes).unwrap_or(SegmentHead { init: 1, discontinuity: false });
-    let parts = read_parts(kind, msn, head, &bytes)?;
-    let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
-        return Err(ReadError::Missing(FourCC::new(b"moof")));
-    };
-    let end_ticks = last.start_ticks.saturating_add_unsigned(last.duration_ticks);
-    Ok(Segment {
-        kind,
-        msn,
-        init: head.init,
-        independent: first.independent,
-        discontinuity: head.discontinuity,
-        start_ticks: first.start_ticks,
-        duration_ticks: end_ticks.abs_diff(first.start_ticks),
-        parts,
-        bytes,
-    })
-}
-
-fn read_parts(kind: MediaKind, msn: u64, head: SegmentHead, bytes: &Bytes) -> Result<Vec<Arc<Part>>, ReadError> {
-    let mut parts: Vec<Arc<Part>> = Vec::new();
-    let mut rest = bytes.as_ref();
-    let (mut part_start, mut fragment) = (0, None);
-    while let Some(found) = next_box(&mut rest)? {
-        let end = bytes.len() - rest.len();
-        match (found.kind.as_ref(), fragment.take()) {
-            (b"moof", None) => fragment = Some((end - found.whole.len(), read_fragment(kind, &found)?)),
-            (b"mdat", Some((moof, fragment))) => {
-                let place = Place { head, part: part_start, moof, payload: end - found.body.len(), end };
-                let part = place.part(kind, msn, parts.len() as u32, bytes, fragment)?;
-                if parts.last().is_some_and(|last| !continues(last, &part)) {
-                    return Err(ReadError::Unexpected("a part that does not begin where the one before it ends"));
-                }
-                parts.push(Arc::new(part));
-                part_start = end;
-            }
-            (b"mdat", None) => return Err(ReadError::Missing(FourCC::new(b"moof"))),
-            (b"moof", Some(_)) => return Err(ReadError::Missing(FourCC::new(b"mdat"))),
-            // Whatever else stands before a chunk belongs to its part, as the head does.
-            (_, pending) => fragment = pending,
-        }
+    let mut scan = SegmentScan::new(kind, msn, bytes.len() as u64);
+    scan.push(&bytes)?;
+    let mut segment = scan.finish()?;
+    let mut start = 0;
+    for part in &mut segment.parts {
+        // The parts fill the segment, so each of them lies within it.
+        let end = start + usize::try_from(part.size_bytes()).unwrap_or(usize::MAX);
+        *part = Arc::new(Part { bytes: bytes.slice(start..end), ..part.without_media() });
+        start = end;
     }
-    if part_start != bytes.len() {
-        return Err(ReadError::Missing(FourCC::new(b"mdat")));
-    }
-    Ok(parts)
-}
-
-/// Where a part and what it consists of lie within the segment.
-struct Place {
-    head: SegmentHead,
-    part: usize,
-    moof: usize,
-    payload: usize,
-    end: usize,
-}
-
-impl Place {
-    fn part(
-        &self,
-        kind: MediaKind,
-        msn: u64,
-        index: u32,
-        segment: &Bytes,
-        fragment: Fragment,
-    ) -> Result<Part, ReadError> {
-        let Fragment { start_ticks, duration_ticks, data_offset, bytes, samples } = fragment;
-        let placed = usize::try_from(data_offset) == Ok(self.payload - self.moof);
-        if !placed || bytes != (self.end - self.payload) as u64 {
-            return Err(ReadError::Unexpected("samples that are not the content of their mdat box"));
-        }
-        Ok(Part {
-            kind,
-            msn,
-            index,
-            init: self.head.init,
-            discontinuity: self.head.discontinuity,
-            independent: samples.first().is_some_and(|sample| sample.sync),
-            start_ticks,
-            duration_ticks,
-            bytes: segment.slice(self.part..self.end),
-            payload_offset: self.payload - self.part,
-            samples,
-        })
-    }
-}
-
-fn continues(last: &Part, next: &Part) -> bool {
-    last.start_ticks.checked_add_unsigned(last.duration_ticks) == Some(next.start_ticks)
+    Ok(Segment { bytes, ..segment })
 }
 
 /// Holds what a `moof` says.
+#[derive(Debug)]
 pub(super) struct Fragment {
-    start_ticks: i64,
-    duration_ticks: u64,
+    pub(super) start_ticks: i64,
+    pub(super) duration_ticks: u64,
     /// From the first byte of `moof`.
     pub(super) data_offset: i32,
     /// Of all samples.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// Never empty.
     pub(super) samples: Vec<Sample>,
 }

@@ -3,6 +3,7 @@
 //! Every object is complete when it is visible: one put, or a multipart upload that completed. This module does I/O;
 //! everything it stores was made elsewhere.
 
+mod clip;
 mod error;
 mod index;
 mod list;
@@ -31,6 +32,7 @@ use object_store::{
 use onair_media::{RecordingId, RoomName};
 use sha2::{Digest, Sha256};
 
+pub use self::clip::ClipError;
 pub use self::error::StoreError;
 use self::index::Index;
 pub use self::list::{ListPage, RecordingQuery, RecordingSummary};

@@ -7,16 +7,19 @@ use onair_recorder::Fsync;
 use toml_edit::{Array, Item, Value};
 use tracing_subscriber::EnvFilter;
 
-use super::{Key, Kind, Shown};
+use super::{Input, Key, Kind, Shown};
+use crate::config::by_room::ByRoom;
+use crate::config::duration::{parse_duration, show_duration};
 use crate::config::entries::{IceServer, TokenGrant, glob};
 use crate::config::network::{CorsOrigins, advertised, listen_address, show_advertised};
+use crate::config::record::{largest, longest, show_largest, show_longest};
 use crate::config::report::Fault;
 use crate::config::retention::{max_age, max_bytes, show_age, show_bytes};
 use crate::config::size::show_size;
 use crate::config::storage::{path, secret, show_option, storage_url};
 use crate::config::value::{boolean, choice, integer, size, text};
 use crate::config::webhooks::Webhook;
-use crate::config::{AuthMode, Config, LogFormat, RoomRule, Tls};
+use crate::config::{AuthMode, Config, LogFormat, Tls};
 
 /// Room for a few segments of a few recordings, below which nothing would be recorded for long.
 const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
@@ -24,7 +27,7 @@ const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
 const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 37] = [
+pub(in crate::config) static KEYS: [Key; 46] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -190,16 +193,39 @@ pub(in crate::config) static KEYS: [Key; 37] = [
     Key {
         path: "record.default",
         kind: Kind::Boolean,
-        doc: "Whether broadcasts are recorded.",
-        set: |config, input| store(&mut config.record.default, boolean(input.item)),
-        show: |config| one(config.record.default),
+        doc: "Whether broadcasts are recorded from their beginning. By hand recordings are started and stopped at any time.",
+        set: |config, input| store(&mut config.record.default.all, boolean(input.item)),
+        show: |config| one(config.record.default.all),
     },
     Key {
         path: "record.mp4",
         kind: Kind::Boolean,
         doc: "Whether a recording gets one MP4 file beside its HLS segments.",
-        set: |config, input| store(&mut config.record.mp4, boolean(input.item)),
-        show: |config| one(config.record.mp4),
+        set: |config, input| store(&mut config.record.mp4.all, boolean(input.item)),
+        show: |config| one(config.record.mp4.all),
+    },
+    Key {
+        path: "record.audio_only",
+        kind: Kind::Boolean,
+        doc: "Whether only the sound is recorded.",
+        set: |config, input| store(&mut config.record.audio_only.all, boolean(input.item)),
+        show: |config| one(config.record.audio_only.all),
+    },
+    Key {
+        path: "record.max_duration",
+        kind: Kind::Text,
+        doc: "How long a recording may be, such as `1h`, before the next one takes over without a gap; `unlimited`, or \
+              at least 10 s.",
+        set: |config, input| store(&mut config.record.max_duration.all, longest(input.item)),
+        show: |config| one(show_longest(config.record.max_duration.all)),
+    },
+    Key {
+        path: "record.max_bytes",
+        kind: Kind::Text,
+        doc: "How much media a recording may hold, such as `4GB`, before the next one takes over without a gap; `unlimited`, \
+              or at least 1 MiB. One with an MP4 never holds more than 78 GiB.",
+        set: |config, input| store(&mut config.record.max_bytes.all, largest(input.item)),
+        show: |config| one(show_largest(config.record.max_bytes.all)),
     },
     Key {
         path: "record.posters",
@@ -234,7 +260,7 @@ pub(in crate::config) static KEYS: [Key; 37] = [
         path: "record.retention_max_count",
         kind: Kind::Integer,
         doc: "How many finished recordings of each room are kept: beyond it the oldest are deleted; 0 to 1000000, 0 deletes none.",
-        set: |config, input| store(&mut config.retention.count.all, integer(input.item, 0..=1_000_000).map(unless_0)),
+        set: |config, input| store(&mut config.retention.count.all, max_count(input.item)),
         show: |config| one(or_0(config.retention.count.all)),
     },
     Key {
@@ -255,28 +281,60 @@ pub(in crate::config) static KEYS: [Key; 37] = [
         show: |config| one(config.auth.tokens.iter().map(TokenGrant::show).collect::<Array>()),
     },
     Key {
+        path: "auth.ticket_ttl",
+        kind: Kind::Text,
+        doc: "How long a ticket lives, which stands for a token in the URLs of players, such as `12h`: at least `1m`, at most \
+              `30d`. Longer than a viewer watches.",
+        set: |config, input| store(&mut config.auth.ticket_ttl, ticket_ttl(input.item)),
+        show: |config| one(show_duration(config.auth.ticket_ttl)),
+    },
+    Key {
+        path: "auth.ticket_secret",
+        kind: Kind::Text,
+        doc: "What tickets are signed with, for tickets that outlive the server or are good for several; random unless set.",
+        set: |config, input| store(&mut config.auth.ticket_secret, secret(input.item).map(Some)),
+        show: |config| maybe(config.auth.ticket_secret.as_ref().map(ToString::to_string)),
+    },
+    Key {
         path: "rooms.*.record",
         kind: Kind::Boolean,
         doc: "Whether broadcasts of the rooms that match the glob are recorded; the last match wins.",
-        set: |config, input| {
-            let (rooms, record) = (glob(input.name).map_err(Fault::from)?, Some(boolean(input.item)?));
-            config.rooms.retain(|rule| rule.rooms != rooms);
-            config.rooms.push(RoomRule { rooms, record });
-            Ok(())
-        },
-        show: |config| {
-            let rules = config.rooms.iter().filter_map(|rule| Some((rule.rooms.to_string(), rule.record?.into())));
-            rules.collect()
-        },
+        set: |config, input| for_rooms(&mut config.record.default, input, boolean),
+        show: |config| config.record.default.show_rooms(Into::into),
+    },
+    Key {
+        path: "rooms.*.record_mp4",
+        kind: Kind::Boolean,
+        doc: "`record.mp4` of the rooms that match the glob; the last match wins.",
+        set: |config, input| for_rooms(&mut config.record.mp4, input, boolean),
+        show: |config| config.record.mp4.show_rooms(Into::into),
+    },
+    Key {
+        path: "rooms.*.record_audio_only",
+        kind: Kind::Boolean,
+        doc: "`record.audio_only` of the rooms that match the glob; the last match wins.",
+        set: |config, input| for_rooms(&mut config.record.audio_only, input, boolean),
+        show: |config| config.record.audio_only.show_rooms(Into::into),
+    },
+    Key {
+        path: "rooms.*.record_max_duration",
+        kind: Kind::Text,
+        doc: "`record.max_duration` of the rooms that match the glob; the last match wins.",
+        set: |config, input| for_rooms(&mut config.record.max_duration, input, longest),
+        show: |config| config.record.max_duration.show_rooms(show_longest),
+    },
+    Key {
+        path: "rooms.*.record_max_bytes",
+        kind: Kind::Text,
+        doc: "`record.max_bytes` of the rooms that match the glob; the last match wins.",
+        set: |config, input| for_rooms(&mut config.record.max_bytes, input, largest),
+        show: |config| config.record.max_bytes.show_rooms(show_largest),
     },
     Key {
         path: "rooms.*.retention",
         kind: Kind::Text,
         doc: "`record.retention` of the rooms that match the glob; the last match wins.",
-        set: |config, input| {
-            config.retention.age.set_for(glob(input.name).map_err(Fault::from)?, max_age(input.item)?);
-            Ok(())
-        },
+        set: |config, input| for_rooms(&mut config.retention.age, input, max_age),
         show: |config| config.retention.age.show_rooms(show_age),
     },
     Key {
@@ -284,21 +342,14 @@ pub(in crate::config) static KEYS: [Key; 37] = [
         kind: Kind::Text,
         doc: "How much the recordings of the rooms that match the glob may take together, apart from \
               `record.retention_max_bytes`; the last match wins.",
-        set: |config, input| {
-            config.retention.bytes.set_for(glob(input.name).map_err(Fault::from)?, max_bytes(input.item)?);
-            Ok(())
-        },
+        set: |config, input| for_rooms(&mut config.retention.bytes, input, max_bytes),
         show: |config| config.retention.bytes.show_rooms(show_bytes),
     },
     Key {
         path: "rooms.*.retention_max_count",
         kind: Kind::Integer,
         doc: "`record.retention_max_count` of the rooms that match the glob; the last match wins.",
-        set: |config, input| {
-            let count = unless_0(integer(input.item, 0..=1_000_000)?);
-            config.retention.count.set_for(glob(input.name).map_err(Fault::from)?, count);
-            Ok(())
-        },
+        set: |config, input| for_rooms(&mut config.retention.count, input, max_count),
         show: |config| config.retention.count.show_rooms(|count| or_0(count).into()),
     },
     Key {
@@ -330,6 +381,17 @@ pub(in crate::config) static KEYS: [Key; 37] = [
     },
 ];
 
+/// Sets what holds for the rooms that a key names.
+fn for_rooms<T: Copy, E: Into<Vec<Fault>>>(
+    setting: &mut ByRoom<T>,
+    input: &Input<'_>,
+    read: impl FnOnce(&Item) -> Result<T, E>,
+) -> Result<(), Vec<Fault>> {
+    let rooms = glob(input.name).map_err(Fault::from)?;
+    setting.set_for(rooms, read(input.item).map_err(Into::into)?);
+    Ok(())
+}
+
 /// Puts a parsed value where it belongs, or hands on what is wrong with it.
 fn store<T, E: Into<Vec<Fault>>>(slot: &mut T, parsed: Result<T, E>) -> Result<(), Vec<Fault>> {
     *slot = parsed.map_err(Into::into)?;
@@ -350,6 +412,17 @@ fn milliseconds(count: u32) -> Duration {
 
 fn seconds(count: u32) -> Duration {
     Duration::from_secs(count.into())
+}
+
+fn ticket_ttl(item: &Item) -> Result<Duration, Fault> {
+    let written = text(item)?;
+    let range = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+    let ttl = parse_duration(written).filter(|ttl| range.contains(ttl));
+    ttl.ok_or_else(|| format!("is \"{written}\", must be a time such as \"12h\", from 1m to 30d").into())
+}
+
+fn max_count(item: &Item) -> Result<Option<u32>, Fault> {
+    integer(item, 0..=1_000_000).map(unless_0)
 }
 
 /// 0 stands for no limit.

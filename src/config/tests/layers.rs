@@ -82,7 +82,7 @@ fn a_key_without_a_section_is_set_everywhere_too() {
 #[test]
 fn the_last_room_rule_that_matches_wins() {
     let mut sources = file("[rooms.\"*\"]\nrecord = false\n[rooms.\"studio-*\"]\nrecord = true");
-    let records = |sources: &Sources, room: &str| load(sources).records(&RoomName::parse(room).unwrap());
+    let records = |sources: &Sources, room: &str| load(sources).record.rule(&RoomName::parse(room).unwrap()).record;
     assert!(records(&sources, "studio-1") && !records(&sources, "lobby"));
     assert!(records(&nothing(), "lobby"), "record.default holds without a rule");
     sources.flags = vec![set("rooms.\"*\".record", "false")];

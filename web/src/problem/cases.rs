@@ -146,6 +146,17 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "recording_is_live", "Recording is live", detail)
     }
 
+    /// 404: nothing of the room is being recorded.
+    pub fn not_recording(room: &RoomName) -> Self {
+        let detail = format!("{room} is not being recorded");
+        Self::new(StatusCode::NOT_FOUND, "not_recording", "Not recording", detail)
+    }
+
+    /// 409: this broadcast cannot be recorded; `detail` says why.
+    pub fn recording_unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "recording_unavailable", "Recording is not possible", detail.into())
+    }
+
     /// 404: the recording, playlist or rendition has no such object.
     pub fn object_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "object_not_found", "Object not found", "there is no such object")
@@ -168,6 +179,13 @@ impl Problem {
             .with(WWW_AUTHENTICATE, challenge)
     }
 
+    /// 401: the ticket that was brought in place of a token has ended, or is for another room.
+    pub fn ticket_invalid() -> Self {
+        let challenge = HeaderValue::from_static(r#"Bearer realm="onair", error="invalid_token""#);
+        Self::new(StatusCode::UNAUTHORIZED, "ticket_invalid", "Ticket invalid", Denied::TicketInvalid.to_string())
+            .with(WWW_AUTHENTICATE, challenge)
+    }
+
     /// 403: the token does not allow this.
     pub fn forbidden() -> Self {
         let challenge = HeaderValue::from_static(r#"Bearer realm="onair", error="insufficient_scope""#);
@@ -181,6 +199,7 @@ impl From<Denied> for Problem {
         match denied {
             Denied::TokenRequired => Self::token_required(),
             Denied::TokenUnknown => Self::token_unknown(),
+            Denied::TicketInvalid => Self::ticket_invalid(),
             Denied::Forbidden => Self::forbidden(),
         }
     }
@@ -191,6 +210,12 @@ impl Problem {
     /// 503: a limit such as `media.max_sessions` is reached; `detail` names it.
     pub fn overloaded(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", detail.into())
+            .with(RETRY_AFTER, RETRY_LATER)
+    }
+
+    /// 503: there is no room for another recording; `detail` says where.
+    pub fn recording_refused(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "recording_refused", "Recording was refused", detail.into())
             .with(RETRY_AFTER, RETRY_LATER)
     }
 

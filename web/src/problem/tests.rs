@@ -52,6 +52,12 @@ fn every_case_has_its_status_and_header() {
             Some(("www-authenticate", r#"Bearer realm="onair", error="invalid_token""#)),
         ),
         (
+            Problem::ticket_invalid(),
+            401,
+            "ticket_invalid",
+            Some(("www-authenticate", r#"Bearer realm="onair", error="invalid_token""#)),
+        ),
+        (
             Problem::forbidden(),
             403,
             "forbidden",
@@ -61,6 +67,9 @@ fn every_case_has_its_status_and_header() {
         (Problem::room_not_found(&room()), 404, "room_not_found", None),
         (Problem::session_not_found(), 404, "session_not_found", None),
         (Problem::recording_not_found(), 404, "recording_not_found", None),
+        (Problem::not_recording(&room()), 404, "not_recording", None),
+        (Problem::recording_unavailable("VP8"), 409, "recording_unavailable", None),
+        (Problem::recording_refused("the spool is full"), 503, "recording_refused", Some(("retry-after", "5"))),
         (Problem::object_not_found(), 404, "object_not_found", None),
         (Problem::method_not_allowed("GET, HEAD"), 405, "method_not_allowed", Some(("allow", "GET, HEAD"))),
         (Problem::not_acceptable("no common codec"), 406, "not_acceptable", None),

@@ -35,6 +35,21 @@ export function clock(duration_ms: Maybe): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
+/** Seconds as a place in a recording, to the hundredth: `0:07.25`, `1:02:03`. */
+export function position(time_s: number): string {
+  const hundredths = Math.round(Math.max(0, time_s) * 100);
+  const rest = hundredths % 100;
+  const fraction = rest === 0 ? "" : `.${String(rest).padStart(2, "0").replace(/0$/, "")}`;
+  return clock(Math.floor(hundredths / 100) * 1000) + fraction;
+}
+
+/** Reads a place in a recording as people write it: `7.25`, `0:07`, `1:02:03.5`. Undefined when it is none. */
+export function parsePosition(text: string): number | undefined {
+  const parts = text.trim().split(":");
+  if (parts.length > 3 || !parts.every((part, index) => (index === parts.length - 1 ? /^\d{1,6}(\.\d{1,6})?$/ : /^\d{1,4}$/).test(part))) return undefined;
+  return parts.reduce((time_s, part) => time_s * 60 + Number(part), 0);
+}
+
 /** Milliseconds as a rough length that does not tick: `25 s`, `12 min`, `3 h 5 min`, `2 d 4 h`. */
 export function elapsed(duration_ms: Maybe): string {
   if (!isNumber(duration_ms)) return NOTHING;

@@ -50,3 +50,12 @@ test("what is not known is a dash, never NaN", () => {
 test("retries wait 1, 2, 4, 8, then 10 seconds for ever", () => {
   assert.deepEqual([0, 1, 2, 3, 4, 50].map(backoffMs), [1000, 2000, 4000, 8000, 10_000, 10_000]);
 });
+
+test("a place in a recording is written and read alike", () => {
+  for (const [time_s, text] of [[7.25, "0:07.25"], [62.5, "1:02.5"], [3723, "1:02:03"], [0, "0:00"], [59.999, "1:00"]] as const) {
+    assert.equal(format.position(time_s), text);
+    assert.equal(format.parsePosition(text), Math.round(time_s * 100) / 100);
+  }
+  assert.equal(format.parsePosition(" 90.5 "), 90.5);
+  for (const text of ["", "x", "-1", "1:", ":1", "1:2:3:4", "1,5", "1e3", "1.5:00", "NaN"]) assert.equal(format.parsePosition(text), undefined, text);
+});

@@ -6,8 +6,8 @@ export type RoomState = "idle" | "live" | "reconnecting";
 /** `off`: nothing is published. `starting`: the first segment is not complete. `ended`: the last segments stay for a while. */
 export type HlsState = "off" | "starting" | "ready" | "ended" | "unavailable";
 
-/** What becomes of the room's present or last broadcast. */
-export type RoomRecordingState = "off" | "recording" | "finishing" | "stored" | "unavailable";
+/** What becomes of the room's present or last broadcast. `starting`: from the first segment on it is recorded. */
+export type RoomRecordingState = "off" | "starting" | "recording" | "finishing" | "stored" | "unavailable";
 
 export interface Track {
   kind?: "video" | "audio";

@@ -14,6 +14,7 @@ import { fill, h } from "../ui/dom.ts";
 import { facts } from "../ui/facts.ts";
 import { failure, notice } from "../ui/notice.ts";
 import { poll } from "../ui/poll.ts";
+import { recordControl } from "../ui/record_control.ts";
 import { roomFacts } from "../ui/room_facts.ts";
 import { statusLine } from "../ui/status.ts";
 import type { Page, View } from "../ui/view.ts";
@@ -32,6 +33,7 @@ class PublishPage {
   readonly #problem = h("div", {});
   readonly #facts = facts("Live statistics");
   readonly #about;
+  readonly #record;
   readonly #form;
   readonly #goLive = button("Go live", { icon: "broadcast", kind: "live" }, () => void this.#begin(false));
   readonly #stop = button("Stop", { icon: "stop" }, () => this.#end("The broadcast has ended."));
@@ -46,6 +48,8 @@ class PublishPage {
     this.#room = room;
     this.#view = view;
     this.#about = roomFacts(room);
+    this.#record = recordControl(room);
+    this.#about.element.append(this.#record.element);
     this.#form = settingsForm(view.query, (change) => void this.#change(change));
     this.#video.muted = true;
   }
@@ -60,7 +64,11 @@ class PublishPage {
     this.#draw();
     void this.#prepare();
     const { signal } = this.#view;
-    void poll(2000, signal, async () => this.#about.show(await lookAtRoom(this.#room, signal)));
+    void poll(2000, signal, async () => {
+      const room = await lookAtRoom(this.#room, signal);
+      this.#about.show(room);
+      this.#record.show(room);
+    });
   }
 
   #draw(): void {

@@ -6,6 +6,7 @@ import type { Manifest } from "../api/types.ts";
 import * as format from "../format.ts";
 import { playRecording } from "../play/recording.ts";
 import { button, copyButton, linkButton } from "../ui/button.ts";
+import { clipForm } from "../ui/clip_form.ts";
 import { confirmAction } from "../ui/dialogs.ts";
 import { fill, h, setText } from "../ui/dom.ts";
 import { downloadButton } from "../ui/download.ts";
@@ -56,7 +57,12 @@ class RecordingPage {
         "div",
         { class: "studio" },
         h("div", { class: "stage" }, h("div", { class: "player" }, this.#video), this.#problem, this.#actions),
-        h("div", { class: "side" }, h("section", { class: "panel" }, h("h2", {}, "This recording"), this.#facts.element)),
+        h(
+          "div",
+          { class: "side" },
+          h("section", { class: "panel" }, h("h2", {}, "This recording"), this.#facts.element),
+          clipForm(`${this.#objects}/clip.mp4`, this.#room, `${this.#room}-${this.#recording}`, () => this.#video.currentTime),
+        ),
       ),
       this.#parts,
     );
@@ -72,7 +78,7 @@ class RecordingPage {
       if (signal.aborted) return;
       return error instanceof ApiError && error.status === 404 ? this.#gone() : fill(this.#problem, failure(error, () => void this.#load()));
     }
-    playRecording(this.#objects, this.#video, signal).catch((error: unknown) => {
+    playRecording(this.#objects, this.#room, this.#video, signal).catch((error: unknown) => {
       if (!signal.aborted) fill(this.#problem, failure(error, () => void this.#load()));
     });
     if (this.#shownState === "live") void this.#follow();
@@ -120,7 +126,7 @@ class RecordingPage {
       this.#actions,
       mp4_bytes === undefined
         ? h("span", { class: "hint" }, "The MP4 can be downloaded when the recording has ended.")
-        : downloadButton(file, `${this.#room}-${this.#recording}.mp4`, mp4_bytes, (error) => fill(this.#problem, failure(error, () => fill(this.#problem)))),
+        : downloadButton(file, this.#room, `${this.#room}-${this.#recording}.mp4`, mp4_bytes, (error) => fill(this.#problem, failure(error, () => fill(this.#problem)))),
       copyButton("Copy link", () => location.origin + this.#objects),
       mp4_bytes === undefined ? linkButton("Watch live", { icon: "play" }, `/watch/${this.#room}`) : button("Delete", { icon: "trash" }, () => void this.#delete()),
     );

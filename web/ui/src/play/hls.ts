@@ -2,7 +2,8 @@
 
 import type HlsType from "hls.js";
 import type { ErrorData } from "hls.js";
-import { authHeaders, currentToken, isOwnServer } from "../api/token.ts";
+import { openable } from "../api/ticket.ts";
+import { authHeaders, isOwnServer } from "../api/token.ts";
 
 /** How often a decoder may be helped up again before the playback counts as failed. */
 const MEDIA_RECOVERIES = 3;
@@ -17,11 +18,11 @@ export interface HlsPlayback {
 
 export type HlsMode = "live" | "recording";
 
-/** Begins to play the playlist at `url` into `video`. Throws when the browser has no way to play HLS. */
-export async function startHls(url: string, video: HTMLVideoElement, mode: HlsMode): Promise<HlsPlayback> {
+/** Begins to play the playlist at `url`, which is one of `room`, into `video`. Throws when the browser has no way to play HLS. */
+export async function startHls(url: string, room: string, video: HTMLVideoElement, mode: HlsMode): Promise<HlsPlayback> {
   const { default: Hls } = await import("hls.js");
   if (Hls.isSupported()) return withHlsJs(new Hls(config(mode)), Hls, url, video);
-  if (video.canPlayType("application/vnd.apple.mpegurl") !== "") return byItself(url, video);
+  if (video.canPlayType("application/vnd.apple.mpegurl") !== "") return byItself(await openable(url, room), video);
   throw new Error("This browser cannot play HLS. Use a current Firefox, Chrome, Edge or Safari.");
 }
 
@@ -61,10 +62,7 @@ function withHlsJs(hls: HlsType, Hls: typeof HlsType, url: string, video: HTMLVi
 
 function byItself(url: string, video: HTMLVideoElement): HlsPlayback {
   const failed = new Promise<Error>((resolve) => {
-    const why = currentToken()
-      ? "This browser plays HLS without the access token, which this room asks for. Watch in real time instead."
-      : "The stream could not be played.";
-    video.addEventListener("error", () => resolve(new Error(why)), { once: true });
+    video.addEventListener("error", () => resolve(new Error("The stream could not be played.")), { once: true });
   });
   video.src = url;
   const stop = (): void => {

@@ -22,7 +22,7 @@ export async function playLiveHls(room: string, video: HTMLVideoElement, hooks: 
   // The last segments stay listed for a while after the end: playing them again would be a loop.
   if (hooks.room() === "idle") throw new ApiError(404, "room_not_live", "The room is not live");
   await untilListed(url, signal);
-  const playback = await startHls(url, video, "live");
+  const playback = await startHls(url, room, video, "live");
   const ended = new AbortController();
   const stop = (): void => ended.abort();
   signal.addEventListener("abort", stop);

@@ -1,20 +1,19 @@
 // Playing a recording: its HLS playlist first, for that carries the token and starts quickly; the MP4
 // where that fails.
 
-import { currentToken } from "../api/token.ts";
+import { openable } from "../api/ticket.ts";
 import { startHls } from "./hls.ts";
 
-/** Plays the recording whose objects stand below `objects`. Throws when neither form of it can be played. */
-export async function playRecording(objects: string, video: HTMLVideoElement, signal: AbortSignal): Promise<void> {
-  const reason = await playHls(`${objects}/index.m3u8`, video, signal).catch((error: unknown) => error);
+/** Plays a recording of `room` whose objects stand below `objects`. Throws when neither form of it can be played. */
+export async function playRecording(objects: string, room: string, video: HTMLVideoElement, signal: AbortSignal): Promise<void> {
+  const reason = await playHls(`${objects}/index.m3u8`, room, video, signal).catch((error: unknown) => error);
   if (signal.aborted || reason === undefined) return;
-  if (currentToken() !== undefined) throw reason; // a plain source cannot show the token
-  await playFile(`${objects}/recording.mp4`, video, video.currentTime);
+  await playFile(await openable(`${objects}/recording.mp4`, room), video, video.currentTime);
 }
 
 /** Resolves with what stopped the playback, or with nothing when the user left. */
-async function playHls(url: string, video: HTMLVideoElement, signal: AbortSignal): Promise<Error | undefined> {
-  const playback = await startHls(url, video, "recording");
+async function playHls(url: string, room: string, video: HTMLVideoElement, signal: AbortSignal): Promise<Error | undefined> {
+  const playback = await startHls(url, room, video, "recording");
   const left = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
   if (signal.aborted) {
     playback.stop();

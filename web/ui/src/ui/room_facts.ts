@@ -60,6 +60,7 @@ export function liveFor({ live_since }: RoomSummary): string | undefined {
 export function recordingOf({ state, recording }: RoomSummary): string | undefined {
   const words: Record<RoomRecordingState, string> = {
     off: "off",
+    starting: "starting",
     recording: "on",
     finishing: "being stored",
     stored: "stored",
