@@ -9,6 +9,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # Each line: what tells that it is there, and the Debian package that brings it.
 wanted() {
     echo "cc gcc"
+    echo "c++ g++"
     case $1 in
     demo) echo "ffmpeg ffmpeg" ;;
     bench)

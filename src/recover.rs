@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use onair_actors::events::Events;
+use onair_actors::pictures::Pictures;
 use onair_actors::recovery::{CountLeft, Recovery};
 
 use crate::config::Config;
@@ -25,7 +26,8 @@ async fn recover(config: &Config) -> Result<String, Box<dyn Error>> {
     let count = left.len();
     let events = Events::new();
     let webhooks = start_webhooks(config, &events).await?;
-    let archive = start_archive(&Arbiter::current(), store, Arc::clone(&spool), events.clone());
+    let pictures = Arc::new(Pictures::new(config.record.posters));
+    let archive = start_archive(&Arbiter::current(), store, Arc::clone(&spool), events.clone(), pictures);
     let recovery = Recovery::new(archive, left).start();
     while recovery.send(CountLeft).await? > 0 {
         actix_rt::time::sleep(LOOK_INTERVAL).await;

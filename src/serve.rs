@@ -15,6 +15,7 @@ use onair_actors::events::Events;
 use onair_actors::limits::{LimitSettings, Limits};
 use onair_actors::load::Gauge;
 use onair_actors::media_socket::MediaSocket;
+use onair_actors::pictures::Pictures;
 use onair_actors::recovery::Recovery;
 use onair_actors::retention::Retention;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
@@ -80,7 +81,9 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         housekeeping: Arbiter::new(),
     };
 
-    let archive = start_archive(&arbiters.packaging.handle(), Arc::clone(&store), Arc::clone(&spool), events.clone());
+    let pictures = Arc::new(Pictures::new(config.record.posters));
+    let (to, from, keyframes) = (Arc::clone(&store), Arc::clone(&spool), Arc::clone(&pictures));
+    let archive = start_archive(&arbiters.packaging.handle(), to, from, events.clone(), keyframes);
     let uploader = archive.uploader.clone();
     let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
     Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
@@ -113,6 +116,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         spool,
         uploader,
         events: events.clone(),
+        pictures,
         policy: config.auth.policy(),
         tickets: tickets(&config)?,
         ice_servers: config.media.ice_servers.iter().map(ice_server).collect(),
@@ -184,10 +188,11 @@ pub(crate) fn start_archive(
     store: Arc<Store>,
     spool: Arc<Spool>,
     events: Events,
+    pictures: Arc<Pictures>,
 ) -> Arc<Archive> {
     let (to, from) = (Arc::clone(&store), Arc::clone(&spool));
     let uploader = Uploader::start_in_arbiter(arbiter, |_| Uploader::new(to, from));
-    Arc::new(Archive { spool, uploader, store, events })
+    Arc::new(Archive { spool, uploader, store, events, pictures })
 }
 
 /// Opens the spool of the configuration.

@@ -85,7 +85,10 @@ fn a_recording_is_told_from_its_beginning_to_the_moment_it_is_stored() {
     let manifest = server.json(&format!("/api/recordings/studio/{recording}")).expect("a manifest");
     assert_eq!(manifest["state"], "complete");
     assert_eq!(last.data["duration_ms"], manifest["duration_ms"]);
-    assert_eq!(last.data["objects"], serde_json::json!(["recording.mp4"]));
+    assert_eq!(
+        last.data["objects"],
+        serde_json::json!(["recording.mp4", "poster.jpg", "storyboard-1.jpg", "storyboard.vtt"])
+    );
     let bytes: u64 = manifest["segments"].as_array().unwrap().iter().map(|it| it["bytes"].as_u64().unwrap()).sum();
     assert_eq!(last.data["bytes"], bytes);
     let mp4 = server.recordings().join("studio").join(recording).join("recording.mp4");

@@ -19,6 +19,7 @@ mod hls;
 mod limits;
 mod llhls;
 mod load;
+mod pictures;
 mod publish_record;
 mod purity;
 mod reconnect;

@@ -6,6 +6,7 @@ use actix::prelude::*;
 use onair_recorder::{Spool, Store};
 
 use crate::events::Events;
+use crate::pictures::Pictures;
 use crate::uploader::Uploader;
 
 /// Holds what every recorder needs, whoever started it.
@@ -19,4 +20,6 @@ pub struct Archive {
     pub store: Arc<Store>,
     /// What happens is said here.
     pub events: Events,
+    /// Keyframes are decoded here.
+    pub pictures: Arc<Pictures>,
 }

@@ -16,6 +16,7 @@ pub mod observe;
 pub mod packager;
 pub mod patch;
 pub mod peer;
+pub mod pictures;
 pub mod recorder;
 pub mod recovery;
 pub mod relay;

@@ -12,16 +12,19 @@ use serde::Serialize;
 use tracing::warn;
 
 use self::recordings::Recordings;
+use self::still::Newest;
 use crate::core::quiet::OncePerSecond;
 use crate::live_window::OpenWindow;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
+use crate::pictures::Still;
 use crate::recorder::{Listeners, recording_id};
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::{RecordRule, Shared};
 
 mod messages;
 mod recordings;
+mod still;
 
 pub use messages::*;
 
@@ -43,6 +46,7 @@ pub struct Packager {
     source: Option<SourceId>,
     depacketizer: Option<Depacketizer>,
     fragmenter: Option<Fragmenter>,
+    newest: Newest,
     broadcast: Option<Broadcast>,
     recordings: Recordings,
     rule: RecordRule,
@@ -100,6 +104,7 @@ impl Packager {
             source: None,
             depacketizer: None,
             fragmenter: None,
+            newest: Newest::default(),
             broadcast: None,
             recordings: Recordings::default(),
             rule,
@@ -175,9 +180,10 @@ impl Packager {
         self.show(&cuts);
     }
 
-    fn show(&self, cuts: &[Cut]) {
+    fn show(&mut self, cuts: &[Cut]) {
         if let Some(Broadcast { epoch, window, .. }) = &self.broadcast {
             window.push(cuts, *epoch);
+            cuts.iter().for_each(|cut| self.newest.push(cut));
         }
     }
 
@@ -423,6 +429,20 @@ impl Handler<EndRecording> for Packager {
         self.by_hand = Some(false);
         self.refusal = None;
         Ok(self.recording_status())
+    }
+}
+
+impl Handler<GetStill> for Packager {
+    type Result = Result<Still, NoStill>;
+
+    fn handle(&mut self, _: GetStill, _: &mut Self::Context) -> Self::Result {
+        if self.phase != Phase::Live {
+            return Err(NoStill::Ended);
+        }
+        let still = self.broadcast.as_ref().and_then(|broadcast| self.newest.still(broadcast.window.id()));
+        let none =
+            || NoStill::Unavailable(self.unavailable.clone().unwrap_or_else(|| "no keyframe has come yet".into()));
+        still.ok_or_else(none)
     }
 }
 

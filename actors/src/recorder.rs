@@ -4,6 +4,7 @@
 //! What is to be done next is the ledger's to say; see [`onair_recorder::ledger`].
 
 mod finishing;
+mod pictures;
 mod writing;
 
 use std::collections::VecDeque;
@@ -108,6 +109,8 @@ enum Phase {
     Draining,
     /// The store to have the MP4 and the playlists.
     Finishing,
+    /// The pictures to be made, then the store to have them.
+    Picturing { made: bool },
     /// The store to have the manifest.
     Sealing,
     /// Nothing.
@@ -193,6 +196,10 @@ impl Recorder {
                 self.go_on_with_mp4(ctx);
             }
             Phase::Finishing if self.index.is_empty() && !self.ledger.makes_mp4() => {
+                self.phase = Phase::Picturing { made: false };
+                self.make_pictures(ctx);
+            }
+            Phase::Picturing { made: true } if self.index.is_empty() => {
                 self.phase = Phase::Sealing;
                 self.ledger.seal();
                 self.put_manifest(ctx);
@@ -392,6 +399,9 @@ impl Handler<Done> for Recorder {
         } else if name.is_init() || name.segment_number().is_some() {
             self.object_done(name, done.outcome);
         } else {
+            if name.is_picture() {
+                self.picture_done(name, done.outcome);
+            }
             self.index_stored(ctx);
         }
         self.go_on(ctx);

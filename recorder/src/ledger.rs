@@ -11,7 +11,7 @@ use onair_media::{CodecConfig, MediaKind};
 
 use crate::cut::{Part, Segment};
 use crate::journal::{Begun, Entry};
-use crate::manifest::{GapReason, Manifest, ManifestBuilder, PartDigest, RecordingState, hex};
+use crate::manifest::{GapReason, Manifest, ManifestBuilder, PartDigest, Pictures, RecordingState, hex};
 use crate::object::ObjectName;
 use crate::playlist::{Completeness, PlaylistError, RecordingPlaylists};
 use crate::progressive::{Mp4Parts, Piece, Source, Spot};
@@ -251,6 +251,22 @@ impl Ledger {
     /// Renders `recording.json`.
     pub fn to_json(&self) -> Vec<u8> {
         self.manifest.to_json()
+    }
+
+    /// Returns the configurations of the pictures, by the index of their initialisation segment.
+    pub fn video_configs(&self) -> BTreeMap<u32, Arc<CodecConfig>> {
+        let video = self.configs.range((MediaKind::Video, 0)..=(MediaKind::Video, u32::MAX));
+        video.map(|((_, index), config)| (*index, Arc::clone(config))).collect()
+    }
+
+    /// Lists an object of pictures that is stored. They are not in the journal: whoever takes over makes them anew.
+    pub fn list_picture(&mut self, name: &ObjectName, bytes: u64, sha256: String) {
+        self.manifest.add_object(name, bytes, sha256);
+    }
+
+    /// Says in the manifest where pictures are.
+    pub fn set_pictures(&mut self, pictures: Pictures) {
+        self.manifest.set_pictures(pictures);
     }
 
     /// Ends the recording. One that was interrupted has a gap at its end: from its last sample to when another process

@@ -30,12 +30,12 @@ pub use event::{Event, EventBody, EventId, EventKind, Interest, PressureState, R
 pub use extent::{Extent, ExtentLimits, MP4_MEDIA_MAX_BYTES};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
 pub use ledger::{Ledger, Mp4Step, UploadedPart};
-pub use manifest::{GapReason, Manifest, ManifestBuilder, RecordingState, sha256, sha256_hex};
+pub use manifest::{GapReason, Manifest, ManifestBuilder, Pictures, RecordingState, sha256, sha256_hex};
 pub use measure::Measure;
 pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};
 pub use progressive::{Mp4Layout, Piece};
-pub use read::{ReadError, SegmentScan, read_head, read_init, read_segment};
+pub use read::{ReadError, SegmentScan, read_head, read_init, read_keyframe, read_segment};
 pub use retention::{Budget, Expired, Expiry, RetentionPolicy};
 pub use spool::{
     Finish, FinishError, FinishPart, Fsync, Pressure, Resumed, Spool, SpoolError, SpoolSettings, SpoolWriter,

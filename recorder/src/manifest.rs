@@ -57,6 +57,9 @@ pub struct Manifest {
     pub gaps: Vec<Gap>,
     /// The stored objects beside segments and playlists.
     pub objects: Vec<ObjectEntry>,
+    /// Where pictures of it are, or why there are none; absent while it is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Pictures>,
     /// Segments that were stored once and are missing or damaged since; there are gaps in their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<SegmentEntry>,
@@ -147,6 +150,35 @@ pub struct ObjectEntry {
     pub parts: Vec<PartDigest>,
 }
 
+/// Says where pictures of the recording are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pictures {
+    /// The object that shows what the recording is about, `poster.jpg`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poster: Option<String>,
+    /// The object that says what is to be seen when, `storyboard.vtt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storyboard: Option<String>,
+    /// Why something of them is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
+}
+
+impl Pictures {
+    /// Names no more what is lost.
+    pub(crate) fn lose(&mut self, object: &str) {
+        let lost = match object {
+            "poster.jpg" => self.poster.take(),
+            // Without one of its sheets it shows nothing for a while.
+            name if name.starts_with("storyboard") => self.storyboard.take(),
+            _ => None,
+        };
+        if lost.is_some() {
+            self.unavailable = Some(format!("{object} was lost"));
+        }
+    }
+}
+
 /// Describes a stretch of an object that went up in parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartDigest {
@@ -187,6 +219,7 @@ impl ManifestBuilder {
             segments: Vec::new(),
             gaps: Vec::new(),
             objects: Vec::new(),
+            pictures: None,
             lost: Vec::new(),
             guessed: Vec::new(),
         };
@@ -282,6 +315,11 @@ impl ManifestBuilder {
     fn add(&mut self, object: ObjectEntry) {
         self.manifest.objects.retain(|other| other.name != object.name);
         self.manifest.objects.push(object);
+    }
+
+    /// Says where pictures are.
+    pub fn set_pictures(&mut self, pictures: Pictures) {
+        self.manifest.pictures = Some(pictures);
     }
 
     /// Ends the recording.
@@ -522,5 +560,19 @@ mod tests {
         json["weather"] = json!("fair");
         let read: Manifest = serde_json::from_value(json).unwrap();
         assert_eq!(read.gaps[0].reason, GapReason::Other);
+    }
+
+    #[test]
+    fn a_lost_sheet_takes_its_storyboard_along() {
+        let named = |name: &str| Some(name.to_owned());
+        let whole = Pictures { poster: named("poster.jpg"), storyboard: named("storyboard.vtt"), unavailable: None };
+        let left = |object| {
+            let mut pictures = whole.clone();
+            pictures.lose(object);
+            (pictures.poster.is_some(), pictures.storyboard.is_some(), pictures.unavailable)
+        };
+        assert_eq!(left("storyboard-2.jpg"), (true, false, named("storyboard-2.jpg was lost")));
+        assert_eq!(left("poster.jpg"), (false, true, named("poster.jpg was lost")));
+        assert_eq!(left("recording.mp4"), (true, true, None));
     }
 }

@@ -46,6 +46,26 @@ impl ObjectName {
         Self("recording.mp4".into())
     }
 
+    /// The picture that shows what a recording is about, `poster.jpg`.
+    pub fn poster() -> Self {
+        Self("poster.jpg".into())
+    }
+
+    /// Says what is to be seen when, `storyboard.vtt`.
+    pub fn storyboard() -> Self {
+        Self("storyboard.vtt".into())
+    }
+
+    /// A sheet of small pictures, such as `storyboard-1.jpg`; counts from 1.
+    pub fn storyboard_sheet(number: usize) -> Self {
+        Self(format!("storyboard-{number}.jpg").into())
+    }
+
+    /// Tells whether it is a picture, or tells of pictures.
+    pub fn is_picture(&self) -> bool {
+        matches!(self.0.rsplit_once('.'), Some((_, "jpg" | "vtt")))
+    }
+
     /// The multivariant playlist, `index.m3u8`.
     pub fn multivariant() -> Self {
         Self("index.m3u8".into())

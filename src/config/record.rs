@@ -32,6 +32,8 @@ pub(crate) struct Record {
     pub(crate) max_duration: ByRoom<Option<Duration>>,
     /// After how many bytes the next recording begins; `None` for no limit of its own.
     pub(crate) max_bytes: ByRoom<Option<u64>>,
+    /// Whether keyframes are decoded to make pictures.
+    pub(crate) posters: bool,
     /// How long a recording waits for its publisher to come back.
     pub(crate) reconnect: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Record {
             audio_only: ByRoom::new(false),
             max_duration: ByRoom::new(None),
             max_bytes: ByRoom::new(None),
+            posters: true,
             reconnect: Duration::from_secs(30),
         }
     }

@@ -15,5 +15,6 @@ mod recordings;
 mod rooms;
 pub mod server;
 mod signalling;
+mod snapshot;
 pub mod state;
 mod tickets;

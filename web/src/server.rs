@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
-use crate::{clips, events, health, hls, metrics, pages, record, recordings, rooms, signalling, tickets};
+use crate::{clips, events, health, hls, metrics, pages, record, recordings, rooms, signalling, snapshot, tickets};
 
 /// What scripts of other origins may read (RFC 9725 §4.2 needs the first three).
 const EXPOSED: [&str; 8] =
@@ -44,6 +44,7 @@ pub fn serve(
             .wrap(from_fn(accept_post))
             .configure(signalling::configure)
             .configure(hls::configure)
+            .configure(snapshot::configure)
             .configure(rooms::configure)
             .configure(record::configure)
             .configure(tickets::configure)

@@ -7,6 +7,7 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use onair_actors::events::Events;
 use onair_actors::live_window::LiveWindows;
+use onair_actors::pictures::Pictures;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
 use onair_actors::uploader::Uploader;
 use onair_media::RoomName;
@@ -35,6 +36,8 @@ pub struct AppState {
     pub uploader: Addr<Uploader>,
     /// What happens.
     pub events: Events,
+    /// Where keyframes are decoded.
+    pub pictures: Arc<Pictures>,
     /// Who may do what.
     pub policy: Policy,
     /// What viewers bring in place of a token.

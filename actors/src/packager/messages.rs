@@ -6,6 +6,8 @@ use actix::prelude::*;
 use onair_media::{MediaKind, RecordingId, SourceId};
 use serde::Serialize;
 
+use crate::pictures::Still;
+
 /// Announces a publisher session. *Reliable*, before its media.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -87,6 +89,20 @@ pub enum RecordingRefusal {
     /// There is no room for a recording at the moment.
     #[error("{0}")]
     NoRoom(String),
+}
+
+/// Asks for the newest keyframe. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Still, NoStill>")]
+pub struct GetStill;
+
+/// Says why there is no keyframe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoStill {
+    /// The broadcast is over.
+    Ended,
+    /// There is none, for the reason given.
+    Unavailable(String),
 }
 
 /// Says whether something is there, and if not, why.

@@ -5,6 +5,7 @@
 //! find, to any depth; the tree around them is walked here.
 
 mod init;
+mod keyframe;
 #[cfg(test)]
 mod properties;
 mod scan;
@@ -12,6 +13,7 @@ mod segment;
 mod tree;
 
 pub use init::read_init;
+pub use keyframe::read_keyframe;
 pub use scan::SegmentScan;
 pub use segment::{read_head, read_segment};
 pub(crate) use tree::box_header;

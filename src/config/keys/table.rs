@@ -27,7 +27,7 @@ const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
 const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 45] = [
+pub(in crate::config) static KEYS: [Key; 46] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -226,6 +226,13 @@ pub(in crate::config) static KEYS: [Key; 45] = [
               or at least 1 MiB. One with an MP4 never holds more than 78 GiB.",
         set: |config, input| store(&mut config.record.max_bytes.all, largest(input.item)),
         show: |config| one(show_largest(config.record.max_bytes.all)),
+    },
+    Key {
+        path: "record.posters",
+        kind: Kind::Boolean,
+        doc: "Whether keyframes are decoded for posters, storyboards and snapshots.",
+        set: |config, input| store(&mut config.record.posters, boolean(input.item)),
+        show: |config| one(config.record.posters),
     },
     Key {
         path: "record.reconnect_s",

@@ -99,6 +99,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "hls_not_ready", "HLS is not ready", detail).with(RETRY_AFTER, RETRY_SOON)
     }
 
+    /// 404: the room is there, and a picture of it is not; `reason` says why.
+    pub fn snapshot_unavailable(room: &RoomName, reason: &str) -> Self {
+        let detail = format!("there is no picture of {room}: {reason}");
+        Self::new(StatusCode::NOT_FOUND, "snapshot_unavailable", "No snapshot", detail).with(RETRY_AFTER, RETRY_SOON)
+    }
+
     /// 409: somebody else publishes to the room.
     pub fn room_has_publisher(room: &RoomName) -> Self {
         let detail = format!("{room} already has a publisher");

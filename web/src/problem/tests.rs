@@ -73,6 +73,7 @@ fn every_case_has_its_status_and_header() {
         (Problem::object_not_found(), 404, "object_not_found", None),
         (Problem::method_not_allowed("GET, HEAD"), 405, "method_not_allowed", Some(("allow", "GET, HEAD"))),
         (Problem::not_acceptable("no common codec"), 406, "not_acceptable", None),
+        (Problem::snapshot_unavailable(&room(), "no video"), 404, "snapshot_unavailable", Some(("retry-after", "2"))),
         (Problem::room_not_live(&room()), 409, "room_not_live", Some(("retry-after", "2"))),
         (Problem::room_has_publisher(&room()), 409, "room_has_publisher", None),
         (Problem::precondition_failed("\"ice-2\""), 412, "precondition_failed", Some(("etag", "\"ice-2\""))),

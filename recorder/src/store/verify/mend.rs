@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::assemble::assembled;
 use super::objects::MovieFate;
 use super::{Survey, Wanted};
-use crate::manifest::{ObjectEntry, RecordingState, hex};
+use crate::manifest::{ObjectEntry, Pictures, RecordingState, hex};
 use crate::object::ObjectName;
 use crate::store::StoreError;
 use crate::verify::{Finding, Remedy};
@@ -22,6 +22,7 @@ impl Survey<'_> {
             }
         }
         wanted.manifest.objects = self.mend_objects(fate).await?;
+        wanted.manifest.pictures = self.pictures_left();
         if self.ledger.manifest_is_stale {
             let json = match &self.ledger.old {
                 Some(old) => old.replaced_by(&wanted.manifest),
@@ -57,6 +58,14 @@ impl Survey<'_> {
             self.ledger.manifest_is_stale = true;
         }
         Ok(entries)
+    }
+
+    /// Says where pictures are now: they are not made anew.
+    fn pictures_left(&self) -> Option<Pictures> {
+        let mut pictures = self.ledger.old.as_ref()?.manifest.pictures.clone()?;
+        let lost = self.ledger.findings.iter().filter(|finding| finding.remedy == Remedy::Lost);
+        lost.for_each(|finding| pictures.lose(&finding.object));
+        Some(pictures)
     }
 
     async fn put_movie(&mut self, name: &ObjectName) -> Result<Option<ObjectEntry>, StoreError> {

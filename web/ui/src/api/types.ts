@@ -53,6 +53,7 @@ export interface RecordingSummary {
   bytes: number;
   stored_bytes: number;
   tracks: Track[];
+  objects?: string[];
 }
 
 export interface Manifest {

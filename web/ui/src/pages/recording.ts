@@ -13,6 +13,7 @@ import { downloadButton } from "../ui/download.ts";
 import { facts } from "../ui/facts.ts";
 import { failure, notice } from "../ui/notice.ts";
 import { poll } from "../ui/poll.ts";
+import { posterUrl } from "../ui/poster.ts";
 import { stateBadge } from "../ui/recording_badge.ts";
 import { gapList, trackList } from "../ui/recording_parts.ts";
 import type { Page, View } from "../ui/view.ts";
@@ -100,6 +101,8 @@ class RecordingPage {
   #show(manifest: Manifest): void {
     const bytes = manifest.segments.reduce((sum, segment) => sum + segment.bytes, 0);
     const mp4 = manifest.objects?.find(({ name }) => name === "recording.mp4");
+    const poster = posterUrl(this.#room, this.#recording, (manifest.objects ?? []).map(({ name }) => name));
+    if (poster !== undefined) this.#video.poster = poster;
     setText(this.#when, format.localTime(manifest.start));
     this.#facts.show({
       Duration: format.clock(manifest.duration_ms),

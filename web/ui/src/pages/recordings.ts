@@ -6,8 +6,8 @@ import * as format from "../format.ts";
 import { isRoomName } from "../router.ts";
 import { button, linkButton } from "../ui/button.ts";
 import { fill, h, setText } from "../ui/dom.ts";
-import { icon } from "../ui/icons.ts";
 import { failure, notice } from "../ui/notice.ts";
+import { thumbnail } from "../ui/poster.ts";
 import { stateBadge } from "../ui/recording_badge.ts";
 import type { View } from "../ui/view.ts";
 
@@ -89,7 +89,7 @@ function row(recording: RecordingSummary): HTMLElement {
     h(
       "a",
       { href, class: "recording" },
-      h("span", { class: "thumb" }, icon("film")),
+      thumbnail(recording),
       h("span", { class: "what" }, h("strong", {}, recording.room), h("span", {}, format.localTime(recording.start))),
       stateBadge(recording.state),
       h("span", { class: "numbers" }, h("span", {}, format.clock(recording.duration_ms)), h("span", {}, format.byteSize(recording.bytes)), h("span", {}, codecs)),
