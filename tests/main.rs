@@ -17,6 +17,7 @@ mod ffmpeg_whip;
 mod full_disk;
 mod hls;
 mod limits;
+mod live_mp4;
 mod llhls;
 mod load;
 mod pictures;

@@ -69,6 +69,12 @@ fn a_ticket_plays_what_a_token_may_view() {
     assert!(answer.header("cache-control").starts_with("private"), "{:?}", answer.headers);
     assert_eq!(answer.header("set-cookie"), "", "one file needs no cookie");
 
+    for name in ["poster.jpg", "clip.mp4"] {
+        let path = format!("/recordings/studio-1/{recording}/{name}");
+        get(&path).refused(401, "token_required");
+        assert_eq!(get(&format!("{path}?ticket={ours}")).status, 200, "{name}");
+    }
+
     // The player fetches what the playlist leads to with the cookie alone.
     let playlist = format!("/recordings/studio-1/{recording}/index.m3u8?ticket={ours}");
     let cookie = get(&playlist).header("set-cookie").to_owned();

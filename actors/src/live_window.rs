@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use onair_media::{MediaKind, RecordingId};
-use onair_recorder::window::{LivePlaylist, MediaName, Progress};
+use onair_recorder::window::{LivePlaylist, MediaName, Next, Progress, Tail};
 use onair_recorder::{Cut, Window, WindowSettings};
 use tokio::sync::watch;
 use tracing::error;
@@ -119,6 +119,34 @@ impl LiveWindow {
         let mut versions = self.versions(kind).subscribe();
         let found = versions.wait_for(|version| version.as_deref().is_some_and(&wanted)).await;
         found.ok().and_then(|version| version.clone())
+    }
+
+    /// Begins to read the stream as one file, from the newest keyframe on. Returns its header, or `None` while there is no
+    /// media.
+    pub fn tail(&self) -> Option<(Bytes, Tail)> {
+        self.read().window.tail().unwrap_or_else(|error| {
+            error!(broadcast = %self.id, %error, "the header of the live stream cannot be written");
+            None
+        })
+    }
+
+    /// Returns what a reader of the stream gets next, when there is something or nothing more will come.
+    pub async fn follow(&self, tail: &mut Tail) -> Next {
+        let (mut video, mut audio) = (self.video.subscribe(), self.audio.subscribe());
+        loop {
+            // What comes from here on is noticed below.
+            video.mark_unchanged();
+            audio.mark_unchanged();
+            match self.read().window.follow(tail) {
+                Next::Parts(parts) if parts.is_empty() => {}
+                next => return next,
+            }
+            // The window outlives the reader, so that neither sender is dropped.
+            tokio::select! {
+                _ = video.changed() => {}
+                _ = audio.changed() => {}
+            }
+        }
     }
 
     /// Lets a request of a client wait, unless too many do; the place is given back on drop.

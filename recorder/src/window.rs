@@ -10,6 +10,7 @@ mod names;
 mod progress;
 #[cfg(test)]
 mod properties;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use self::directives::{DirectiveError, Directives, Until};
 pub use self::low_latency::LivePlaylist;
 pub use self::names::MediaName;
 pub use self::progress::{Decision, Progress};
+pub use self::tail::{Next, Tail};
 
 use self::low_latency::{Fixed, Listed, View};
 use crate::cut::{Cut, Init, Part, Segment};
@@ -320,12 +322,16 @@ impl Kept {
     }
 
     fn part(&self, msn: u64, index: u32) -> Option<&Arc<Part>> {
-        let parts = match (self.segments.get(&msn), &self.open) {
-            (Some(held), _) => &held.segment.parts,
-            (None, Some(open)) if open.msn == msn => &open.parts,
-            _ => return None,
-        };
-        parts.get(index as usize)
+        self.parts(msn)?.get(index as usize)
+    }
+
+    /// Returns the parts of a number so far.
+    fn parts(&self, msn: u64) -> Option<&[Arc<Part>]> {
+        match (self.segments.get(&msn), &self.open) {
+            (Some(held), _) => Some(&held.segment.parts),
+            (None, Some(open)) if open.msn == msn => Some(&open.parts),
+            _ => None,
+        }
     }
 
     /// Forgets a segment, and the initialisation segments that only older ones needed.

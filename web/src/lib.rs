@@ -7,6 +7,7 @@ mod guard;
 mod health;
 mod hls;
 pub mod ice_servers;
+mod live_mp4;
 mod metrics;
 mod pages;
 pub mod problem;

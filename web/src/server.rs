@@ -14,7 +14,9 @@ use tracing::debug;
 
 use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
-use crate::{clips, events, health, hls, metrics, pages, record, recordings, rooms, signalling, snapshot, tickets};
+use crate::{
+    clips, events, health, hls, live_mp4, metrics, pages, record, recordings, rooms, signalling, snapshot, tickets,
+};
 
 /// What scripts of other origins may read (RFC 9725 §4.2 needs the first three).
 const EXPOSED: [&str; 8] =
@@ -44,6 +46,7 @@ pub fn serve(
             .wrap(from_fn(accept_post))
             .configure(signalling::configure)
             .configure(hls::configure)
+            .configure(live_mp4::configure)
             .configure(snapshot::configure)
             .configure(rooms::configure)
             .configure(record::configure)

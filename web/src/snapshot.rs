@@ -8,8 +8,7 @@ use onair_actors::room::FindPackager;
 use onair_media::RoomName;
 use serde::Deserialize;
 
-use crate::auth::Right;
-use crate::guard::{authorize, room_name};
+use crate::guard::{admit, room_name};
 use crate::problem::Problem;
 use crate::server::readable;
 use crate::state::{AppState, ask, ask_or};
@@ -36,7 +35,7 @@ async fn get(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let room = room_name(&path)?;
-    authorize(&request, &state, Right::View, Some(&room))?;
+    admit(&request, &state, &room)?;
     let width = width(request.query_string())?;
     let still = newest(&state, &room).await?;
     let (id, pictures) = (&still.id, &state.pictures);
@@ -47,7 +46,8 @@ async fn get(
         Err(_) => false,
     };
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((CACHE_CONTROL, "max-age=1")).insert_header((ETAG, tag.to_string()));
+    let caching = if state.policy.is_open() { "max-age=1" } else { "private, max-age=1" };
+    response.insert_header((CACHE_CONTROL, caching)).insert_header((ETAG, tag.to_string()));
     if is_known {
         return Ok(response.finish());
     }

@@ -17,7 +17,7 @@ use onair_pictures::{Keyframe, PictureError, has_decoder};
 use onair_recorder::manifest::{Pictures, SegmentEntry};
 use onair_recorder::{ObjectName, ObjectPath, read_head, read_keyframe};
 use tokio::time::{Instant, timeout_at};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Phase, Recorder};
 use crate::archive::Archive;
@@ -107,7 +107,7 @@ impl Recorder {
             Ok(_) => {}
             Err(failure) => {
                 self.note_failure(name.as_str(), &failure.to_string());
-                let unavailable = Some(failure.to_string());
+                let unavailable = Some("the store did not take them".into());
                 self.ledger.set_pictures(Pictures { unavailable, ..Pictures::default() });
             }
         }
@@ -183,7 +183,7 @@ impl Material {
     /// Reads the keyframe that a segment begins with, if it does.
     async fn keyframe(&self, entry: &SegmentEntry) -> Result<Option<Keyframe>, String> {
         let head = self.read(entry, 0..entry.bytes.min(HEAD_BYTES)).await?;
-        let unreadable = |error: onair_recorder::ReadError| error.to_string();
+        let unreadable = |error: onair_recorder::ReadError| self.unreadable(&error);
         let Some(place) = read_keyframe(&head).map_err(unreadable)? else { return Ok(None) };
         let init = read_head(&head).map_or(1, |head| head.init);
         let Some(config) = self.configs.get(&init) else { return Ok(None) };
@@ -200,16 +200,23 @@ impl Material {
 
     /// Reads a range of a segment from the spool, or from the store when the spool has it no more.
     async fn read(&self, entry: &SegmentEntry, range: Range<u64>) -> Result<Bytes, String> {
-        let name = ObjectName::parse(&entry.name).map_err(|error| error.to_string())?;
+        let name = ObjectName::parse(&entry.name).map_err(|error| self.unreadable(&error))?;
         let segment = ObjectPath { name, ..self.path.clone() };
         if let Ok(bytes) = self.archive.spool.read(&segment, Some(range.clone())).await {
             return Ok(bytes);
         }
         let wanted = range.end - range.start;
-        let download = self.archive.store.get_range(&segment, Some(range)).await.map_err(|error| error.to_string())?;
-        let chunks: Vec<Bytes> = download.stream.try_collect().await.map_err(|error| error.to_string())?;
+        let download = self.archive.store.get_range(&segment, Some(range)).await;
+        let stream = download.map_err(|error| self.unreadable(&error))?.stream;
+        let chunks: Vec<Bytes> = stream.try_collect().await.map_err(|error| self.unreadable(&error))?;
         let bytes = Bytes::from(chunks.concat());
         if bytes.len() as u64 == wanted { Ok(bytes) } else { Err("the stored segment is too short".into()) }
+    }
+
+    /// Says for the manifest, which viewers see, that a segment cannot be read. Why, with its paths and hosts, is for the log.
+    fn unreadable(&self, error: &dyn std::error::Error) -> String {
+        warn!(recording = %self.path.recording, %error, "no picture of a segment");
+        "a segment could not be read".into()
     }
 }
 

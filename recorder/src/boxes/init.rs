@@ -25,20 +25,20 @@ const HIGH_PROFILES: [u8; 4] = [100, 110, 122, 144];
 /// # Errors
 /// [`BoxError`] when a field of the configuration does not fit its box.
 pub fn init_segment(config: &CodecConfig) -> Result<Bytes, BoxError> {
-    let kind = config.codec().kind();
-    let ftyp = Ftyp { major_brand: FourCC::new(b"iso6"), minor_version: 0, compatible_brands: brands(config) };
+    header(&[config])
+}
+
+/// Builds the header of a file whose chunks are those of several renditions, one track each.
+///
+/// # Errors
+/// [`BoxError`] when a field of a configuration does not fit its box.
+pub fn header(configs: &[&CodecConfig]) -> Result<Bytes, BoxError> {
+    let brands = brands(configs);
+    let ftyp = Ftyp { major_brand: FourCC::new(b"iso6"), minor_version: 0, compatible_brands: brands };
     let moov = Moov {
-        mvhd: movie_header(config.codec().clock_rate_hz(), 0),
-        trak: vec![fragmented_track(config)?],
-        mvex: Some(Mvex {
-            mehd: None,
-            trex: vec![Trex {
-                track_id: track_id(kind),
-                default_sample_description_index: 1,
-                default_sample_flags: if kind == MediaKind::Video { NON_SYNC_FLAGS } else { SYNC_FLAGS },
-                ..Trex::default()
-            }],
-        }),
+        mvhd: movie_header(configs.first().map_or(1000, |config| config.codec().clock_rate_hz()), 0),
+        trak: configs.iter().map(|config| fragmented_track(config)).collect::<Result<_, _>>()?,
+        mvex: Some(Mvex { mehd: None, trex: configs.iter().map(|config| defaults(config)).collect() }),
         ..Moov::default()
     };
     let mut bytes = BytesMut::with_capacity(1024);
@@ -47,11 +47,22 @@ pub fn init_segment(config: &CodecConfig) -> Result<Bytes, BoxError> {
     Ok(bytes.freeze())
 }
 
+/// Builds `trex`: what holds for the samples of a track unless their chunk says otherwise (ISO/IEC 14496-12 §8.8.3).
+fn defaults(config: &CodecConfig) -> Trex {
+    let kind = config.codec().kind();
+    Trex {
+        track_id: track_id(kind),
+        default_sample_description_index: 1,
+        default_sample_flags: if kind == MediaKind::Video { NON_SYNC_FLAGS } else { SYNC_FLAGS },
+        ..Trex::default()
+    }
+}
+
 /// Lists the brands a CMAF header claims (ISO/IEC 23000-19 §7.2); AV1 asks for its own ("AV1 Codec ISO Media File
 /// Format Binding" §2.1).
-fn brands(config: &CodecConfig) -> Vec<FourCC> {
+fn brands(configs: &[&CodecConfig]) -> Vec<FourCC> {
     let mut brands: Vec<FourCC> = [b"iso6", b"cmfc", b"mp41"].map(FourCC::new).into();
-    if config.codec() == Codec::Av1 {
+    if configs.iter().any(|config| config.codec() == Codec::Av1) {
         brands.push(FourCC::new(b"av01"));
     }
     brands

@@ -11,8 +11,8 @@ mod tests;
 
 pub use chunk::{Chunk, chunk};
 pub use head::SegmentHead;
-pub use init::init_segment;
 pub(crate) use init::{data_information, handler, media_header, movie_header, sample_entry, track_header};
+pub use init::{header, init_segment};
 
 use onair_media::MediaKind;
 

@@ -9,7 +9,7 @@ use crate::{Fragmenter, FragmenterSettings};
 const SETTINGS: FragmenterSettings =
     FragmenterSettings { segment_target: Duration::from_secs(4), part_target: Duration::from_millis(500) };
 
-fn window(seconds: u64) -> (Fragmenter, Window) {
+pub(super) fn window(seconds: u64) -> (Fragmenter, Window) {
     let fragmenter = Fragmenter::new(SETTINGS, &[MediaKind::Video, MediaKind::Audio]);
     let window = Window::new(WindowSettings {
         window: Duration::from_secs(seconds),
@@ -19,7 +19,7 @@ fn window(seconds: u64) -> (Fragmenter, Window) {
     (fragmenter, window)
 }
 
-fn feed(fragmenter: &mut Fragmenter, window: &mut Window) {
+pub(super) fn feed(fragmenter: &mut Fragmenter, window: &mut Window) {
     pull(fragmenter).all.iter().for_each(|cut| window.push(cut, DateTime::UNIX_EPOCH));
 }
 

@@ -101,8 +101,9 @@ class RecordingPage {
   #show(manifest: Manifest): void {
     const bytes = manifest.segments.reduce((sum, segment) => sum + segment.bytes, 0);
     const mp4 = manifest.objects?.find(({ name }) => name === "recording.mp4");
-    const poster = posterUrl(this.#room, this.#recording, (manifest.objects ?? []).map(({ name }) => name));
-    if (poster !== undefined) this.#video.poster = poster;
+    void posterUrl(this.#room, this.#recording, (manifest.objects ?? []).map(({ name }) => name)).then((poster) => {
+      if (poster !== undefined) this.#video.poster = poster;
+    });
     setText(this.#when, format.localTime(manifest.start));
     this.#facts.show({
       Duration: format.clock(manifest.duration_ms),
