@@ -56,6 +56,38 @@ fn what_is_listed_can_be_fetched() {
     }
 }
 
+/// A player that still has the address of a broadcast that is over plays its recording.
+#[test]
+fn what_was_live_leads_to_its_recording() {
+    let _alone = alone();
+    let mut server = Server::start();
+    let publisher = publish("h264-opus.mp4", &server.url("/whip/room"), &["--loop"]);
+    server.wait_for_room("room", "HLS is ready", |room| room["hls"]["state"] == "ready");
+    let [video, _] = renditions(&server, "room");
+    let live = get(&server, &video).text();
+    let segment = video.replace("index.m3u8", uris(&live)[0]);
+    let bytes = get(&server, &segment).body;
+    // The server ends the broadcast, and the next one has its recordings.
+    assert_eq!(server.terminate(), Some(0));
+    publisher.kill();
+    server.start_again(&[]);
+    let led_to = |path: &str| {
+        let answer = get(&server, path);
+        assert_eq!(answer.status, 307, "{}", answer.text());
+        get(&server, answer.header("location"))
+    };
+    let recorded = led_to(&video).text();
+    assert!(recorded.ends_with("#EXT-X-ENDLIST\n") && recorded.contains("#EXT-X-PLAYLIST-TYPE:VOD"), "{recorded}");
+    for uri in uris(&live) {
+        assert!(recorded.contains(uri), "{uri}: {recorded}");
+    }
+    assert!(led_to(&segment).body == bytes, "it is the same segment");
+    let part = segment.replace(".m4s", ".0.m4s");
+    get(&server, &part).refused(404, "object_not_found");
+    let elsewhere = get(&server, &video.replace("/room/", "/other/"));
+    get(&server, elsewhere.header("location")).refused(404, "object_not_found");
+}
+
 /// L1, L4: the target duration stays, numbers only grow, and the end is said.
 #[test]
 fn a_live_playlist_grows_and_ends() {

@@ -51,33 +51,43 @@ pub(crate) fn admit(request: &HttpRequest, state: &AppState, room: &RoomName) ->
     let cookie = request.cookie(TICKET_COOKIE);
     let (in_query, in_cookie) = (ticket_of(request.query_string()), cookie.as_ref().map(Cookie::value));
     // A cookie may be an old one, and is there although nobody wrote it into this request.
-    match (in_query, in_cookie.and_then(|ticket| state.tickets.check(ticket, room, now_s()))) {
-        (Some(ticket), _) => match state.tickets.check(ticket, room, now_s()) {
-            Some(left) => Ok(Admission::Ticket { ticket: ticket.into(), left }),
-            None => Err(Denied::TicketInvalid.into()),
-        },
-        (None, Some(_)) => Ok(Admission::Permitted),
-        (None, None) => Err(denied.into()),
+    let check = |ticket: &str| {
+        let left = state.tickets.check(ticket, room, now_s())?;
+        Some(Admission::Ticket { ticket: ticket.into(), left, is_kept: in_query.is_none() })
+    };
+    match in_query {
+        Some(ticket) => check(ticket).ok_or_else(|| Denied::TicketInvalid.into()),
+        None => in_cookie.and_then(check).ok_or_else(|| denied.into()),
     }
 }
 
 /// By what a request was let in.
 #[derive(Debug)]
 pub(crate) enum Admission {
-    /// By what the next request will bring, too.
+    /// By a token, or because everybody is.
     Permitted,
-    /// By a ticket in its query.
+    /// By a ticket.
     Ticket {
         ticket: String,
         /// How long it is still good for.
         left: Duration,
+        /// Whether the player keeps it in a cookie already.
+        is_kept: bool,
     },
 }
 
 impl Admission {
+    /// Returns the ticket, for a request that goes on elsewhere.
+    pub(crate) fn ticket(&self) -> Option<&str> {
+        match self {
+            Self::Permitted => None,
+            Self::Ticket { ticket, .. } => Some(ticket),
+        }
+    }
+
     /// Has a player that came with a ticket show it for all that a playlist leads to, which is below `path`.
     pub(crate) fn keep(self, request: &HttpRequest, path: String, response: &mut HttpResponseBuilder) {
-        let Self::Ticket { ticket, left } = self else { return };
+        let Self::Ticket { ticket, left, is_kept: false } = self else { return };
         let is_secure = request.connection_info().scheme() == "https";
         // Only over TLS do browsers let pages of other sites have it (RFC 6265bis §4.1.2.7).
         let same_site = if is_secure { SameSite::None } else { SameSite::Lax };

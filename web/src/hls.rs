@@ -8,7 +8,7 @@ mod media;
 mod playlist;
 mod waiting;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use onair_media::{MediaKind, RecordingId, RoomName};
 use onair_recorder::window::MediaName;
@@ -43,18 +43,36 @@ async fn get(
     let (room, object) = path.into_inner();
     let room = room_name(&room)?;
     let admission = admit(&request, &state, &room)?;
-    let find = |broadcast| state.live.find(&room, &broadcast).ok_or_else(Problem::object_not_found);
     let mut response = match HlsPath::parse(&object).ok_or_else(Problem::object_not_found)? {
         HlsPath::Multivariant => multivariant(&request, &state, &room, admission).await?,
-        HlsPath::Playlist(broadcast, kind) => playlist::get(&request, &state.live, find(broadcast)?, kind).await?,
-        HlsPath::Media(broadcast, kind, name) => {
-            media::get(&request, &state.live, find(broadcast)?, kind, name).await?
-        }
+        HlsPath::Playlist(broadcast, kind) => match state.live.find(&room, &broadcast) {
+            Some(window) => playlist::get(&request, &state.live, window, kind).await?,
+            None => recorded(&request, &admission),
+        },
+        HlsPath::Media(broadcast, kind, name) => match (state.live.find(&room, &broadcast), name) {
+            (Some(window), _) => media::get(&request, &state.live, window, kind, name).await?,
+            // Of a recording there are whole segments only.
+            (None, MediaName::Part(..)) => return Err(Problem::object_not_found()),
+            (None, MediaName::Init(_) | MediaName::Segment(_)) => recorded(&request, &admission),
+        },
     };
     if !state.policy.is_open() {
         keep_private(response.headers_mut());
     }
     Ok(response)
+}
+
+/// Leads players of a broadcast that is over to its recording, which has the same names below the same id, if there is one.
+fn recorded(request: &HttpRequest, admission: &Admission) -> HttpResponse {
+    let path = request.path().replacen("/hls/", "/recordings/", 1);
+    let location = match admission.ticket() {
+        Some(ticket) => format!("{path}?ticket={ticket}"),
+        None => path,
+    };
+    HttpResponse::TemporaryRedirect()
+        .insert_header((LOCATION, location))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .finish()
 }
 
 /// What a token or a cookie opened must not lie in a cache where it opens to everybody.
