@@ -457,6 +457,34 @@ fn kept(ledger: &Ledger, store: &BTreeMap<String, Vec<u8>>, kind: MediaKind) -> 
     of_kind.map(|entry| read(&entry.name).parts.iter().map(|part| part.samples.len()).sum::<usize>()).sum()
 }
 
+/// A power failure may leave a file without its bytes, and the store's copy of it makes a recording that nobody can
+/// play. One that was missing took all its segments with it.
+#[test]
+fn initialisation_segments_are_made_again() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    write(&mut writer, &mut ledger, &cuts);
+    drop((writer, ledger, spool));
+    let inits = ["video/init-1.mp4", "audio/init-1.mp4"].map(|name| stage.folder().join(name));
+    let before = inits.each_ref().map(|path| fs::read(path).unwrap());
+    fs::write(&inits[0], []).unwrap();
+    fs::remove_file(&inits[1]).unwrap();
+
+    let spool = stage.open(SETTINGS);
+    let at = chrono::DateTime::from_timestamp(60, 0).unwrap();
+    let resumed = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap().unwrap();
+    assert!(inits.each_ref().map(|path| fs::read(path).unwrap()) == before);
+    let Resumed { mut ledger, mut writer } = resumed;
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270);
+    assert_eq!(ledger.manifest().segments.len(), 10);
+    assert!(store["video/init-1.mp4"] == before[0] && store["audio/init-1.mp4"] == before[1]);
+    spool.remove_recording(&stage.begun.room, &stage.begun.recording).unwrap();
+    assert_eq!(spool.space().used_bytes, 0);
+}
+
 #[test]
 fn a_journal_of_another_version_is_left_alone() {
     let mut stage = Stage::new();
