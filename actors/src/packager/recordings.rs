@@ -207,9 +207,8 @@ impl Recordings {
 
     /// Returns the next cut that players may see.
     pub(super) fn announce(&mut self, now: Instant) -> Option<Cut> {
-        while self.waiting.front().is_some_and(|front| front.announced && front.spooled) {
-            self.waiting.pop_front();
-        }
+        // Not from the front alone: a recording that has ended may wait for the disk before one that goes on.
+        self.waiting.retain(|waiting| !(waiting.announced && waiting.spooled));
         let next = self.waiting.iter_mut().find(|waiting| !waiting.announced)?;
         let is_late = now.saturating_duration_since(next.since) > SPOOL_PATIENCE;
         if !next.spooled && !is_late {
@@ -337,6 +336,21 @@ mod tests {
     fn take(recordings: &mut Recordings, cut: Cut) {
         recordings.look_ahead(&cut);
         recordings.push(cut);
+    }
+
+    /// What waits for the disk in an ended recording kept all that was cut for the next one in memory.
+    #[test]
+    fn what_is_done_does_not_wait_behind_an_older_recording() {
+        let mut recordings = Recordings::default();
+        let stuck = RecordingId::parse("20261122T063000Z-7f3a9c").unwrap();
+        let (cut, since) = (Cut::Part(Arc::new(part(1, 1))), Instant::now());
+        recordings.waiting.push_back(Waiting { cut, recording: Some(stuck), since, spooled: false, announced: true });
+        for msn in 2..1000 {
+            take(&mut recordings, Cut::Part(Arc::new(part(msn, 1))));
+            assert!(recordings.announce(Instant::now()).is_some());
+        }
+        // The stuck one and the newest, which the next call takes.
+        assert_eq!(recordings.waiting.len(), 2);
     }
 
     /// Another initialisation segment is cut when the next segment begins, half a second before its first part. Who began
