@@ -497,6 +497,31 @@ fn a_journal_of_another_version_is_left_alone() {
     assert!(stage.folder().join(JOURNAL).exists());
 }
 
+/// An entry of a later version was taken for the torn end of a journal: it was cut off with everything behind it, and
+/// where it was the first one, all media was removed.
+#[test]
+fn a_journal_with_an_unknown_entry_is_left_alone() {
+    for known in [0, 1] {
+        let stage = Stage::new();
+        let spool = stage.open(SETTINGS);
+        drop(begin(&stage, &spool));
+        let mut bytes = Vec::new();
+        if known == 1 {
+            journal::put_entry(&Entry::Begun(stage.begun.clone()), &mut bytes);
+        }
+        let unknown = [99, 1, 2, 3];
+        bytes.extend((unknown.len() as u32).to_le_bytes());
+        bytes.extend(journal::crc(&unknown).to_le_bytes());
+        bytes.extend(unknown);
+        journal::put_entry(&Entry::Stopped, &mut bytes);
+        fs::write(stage.folder().join(JOURNAL), &bytes).unwrap();
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let refused = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap_err();
+        assert_eq!(refused.source.kind(), ErrorKind::InvalidData);
+        assert_eq!(fs::read(stage.folder().join(JOURNAL)).unwrap(), bytes);
+    }
+}
+
 #[test]
 fn configurations_survive_the_journal() {
     for config in [h264(), opus()] {
