@@ -197,6 +197,11 @@ fn what_is_recorded_is_finished_and_leaves_nothing() {
         assert_eq!(sha256_hex(&store[&segment.name]), segment.sha256, "{}", segment.name);
     }
     assert_eq!((ledger.manifest().duration_ms, ledger.manifest().state), (9_000, RecordingState::Complete));
+    // The header is made anew when the store has lost the upload, and takes no more room than before.
+    let used_bytes = spool.space().used_bytes;
+    let uploaded = ledger.uploaded_parts();
+    spool.finish_mp4(&stage.begun.room, &stage.begun.recording, PART_BYTES, uploaded).unwrap();
+    assert_eq!(spool.space().used_bytes, used_bytes);
     // Stored and uploaded segments have left the spool, held and new ones are still there.
     let left = fs::read_dir(stage.folder().join("video")).unwrap().count();
     assert!((2..6).contains(&left), "{left}");
