@@ -287,6 +287,24 @@ fn a_full_spool_leaves_a_gap_and_goes_on() {
     }
 }
 
+/// Media whose initialisation segment never came was in the parts that went up, and not in the header that says where
+/// everything lies.
+#[test]
+fn what_has_no_initialisation_segment_is_not_in_the_mp4() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let known = cuts.iter().filter(|cut| !matches!(cut, Cut::Init(init) if init.kind == MediaKind::Audio));
+    for cut in known {
+        write(&mut writer, &mut ledger, [cut]);
+        upload(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    }
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270);
+}
+
 /// Writes the cuts that are not refused, as a stuck disk's queue refuses them, and returns the finished ledger.
 fn recorded_without(refused: impl Fn(&Cut) -> bool) -> Ledger {
     let (stage, cuts) = (Stage::new(), cuts());
