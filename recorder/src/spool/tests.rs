@@ -255,6 +255,23 @@ fn what_has_no_journal_does_not_stay() {
     assert!(!stage.directory.join("studio-1").exists() && !stage.directory.join("empty-room").exists());
 }
 
+/// What was created of a recording that could not begin stayed until the next start.
+#[test]
+fn a_recording_that_cannot_begin_leaves_nothing() {
+    let stage = Stage::new();
+    let spool = stage.open(SETTINGS);
+    fs::create_dir_all(stage.folder()).unwrap();
+    // A file where a folder is to be.
+    fs::write(stage.folder().join("audio"), []).unwrap();
+    SpoolWriter::create(Arc::clone(&spool), &stage.begun).unwrap_err();
+    assert!(!stage.directory.join("studio-1").exists());
+    // But never another recording.
+    drop(SpoolWriter::create(Arc::clone(&spool), &stage.begun).unwrap());
+    let refused = SpoolWriter::create(Arc::clone(&spool), &stage.begun).unwrap_err();
+    assert_eq!(refused.source.kind(), ErrorKind::AlreadyExists);
+    assert!(stage.folder().join(JOURNAL).exists());
+}
+
 #[test]
 fn a_full_spool_leaves_a_gap_and_goes_on() {
     let (stage, cuts) = (Stage::new(), cuts());
