@@ -8,13 +8,14 @@ mod attempt;
 mod tests;
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
 use onair_recorder::progressive::Source;
-use onair_recorder::{ObjectPath, PartId, Spool, Store, StoreError, UploadId};
+use onair_recorder::{ObjectPath, PartId, Spool, SpoolError, Store, StoreError, UploadId};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -36,6 +37,10 @@ const UNIT_BYTES: u64 = 64 << 10;
 /// How often the MP4 is tried in a row against a store that takes everything else: 5 min of waits, and the time that
 /// each attempt takes. After that the recording is sealed without it, for nothing of it is missing from the segments.
 const MP4_ATTEMPTS: u32 = 20;
+
+/// How often a file of the spool is tried that is there and cannot be read, as when too many files are open: as long as
+/// an MP4. A disk that does not get well by then has lost it.
+const READ_ATTEMPTS: u32 = 20;
 
 /// Stores something. *Reliable*: [`Done`] comes when the store has it and confirmed its size, however long that takes,
 /// or when it will never have it.
@@ -235,17 +240,28 @@ struct Way {
 }
 
 impl Way {
-    /// Tries until the store has it. Given up is what cannot be read from the spool, and an MP4 that failed often while
-    /// the store answers otherwise: the manifest waits behind it.
+    /// Tries until the store has it. Given up is what the spool does not have, or cannot read for minutes, and an MP4
+    /// that failed often while the store answers otherwise: the manifest waits behind it.
     async fn put(&self, to: &ObjectPath, content: &Content) -> Result<Outcome, PutFailure> {
         let mut backoff = Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF);
         let mut attempts = 0;
+        let mut unread = 0;
         loop {
             let error = match self.attempt(to, content).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(StoreError::Source { source, .. }) => return Err(PutFailure::Lost(with_cause(&*source))),
+                Err(StoreError::Source { source, .. }) => {
+                    let error = with_cause(&*source);
+                    unread += 1;
+                    if !is_there(&*source) || unread >= READ_ATTEMPTS {
+                        return Err(PutFailure::Lost(error));
+                    }
+                    error
+                }
                 Err(StoreError::UploadGone { .. }) => return Err(PutFailure::UploadGone),
-                Err(error) => with_cause(&error),
+                Err(error) => {
+                    unread = 0;
+                    with_cause(&error)
+                }
             };
             self.uploader.do_send(AttemptFailed(error.clone()));
             attempts += 1;
@@ -269,6 +285,12 @@ impl Way {
     async fn store_answers(&self, object: &ObjectPath) -> bool {
         matches!(self.store.head(object).await, Ok(_) | Err(StoreError::NotFound { .. }))
     }
+}
+
+/// Tells whether what cannot be read is a file that is there, and long enough: it may be read later.
+fn is_there(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let spooled = error.downcast_ref::<SpoolError>();
+    spooled.is_some_and(|error| !matches!(error.source.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof))
 }
 
 /// Says what failed and why, in one line. Deeper causes are not named: the libraries repeat them on each level.

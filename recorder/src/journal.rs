@@ -172,7 +172,8 @@ impl<R: Read> Reader<R> {
     /// Returns the next entry, or `None` at the end or where the rest is torn.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Those of reading, and [`ErrorKind::InvalidData`] for an entry that is whole and means nothing to this program:
+    /// another version wrote it, and what stands behind it is not torn.
     pub fn next_entry(&mut self) -> std::io::Result<Option<Entry>> {
         let mut header = [0; FRAME_HEADER_BYTES];
         if !self.fill(&mut header)? {
@@ -185,9 +186,11 @@ impl<R: Read> Reader<R> {
         }
         let mut body = std::mem::take(&mut self.body);
         body.resize(length as usize, 0);
-        let is_whole = self.fill(&mut body)? && self::crc(&body) == u32::from_le_bytes(crc);
-        let entry = is_whole.then(|| postcard::from_bytes(&body).ok()).flatten();
+        // Zeros have the checksum of an empty entry; there is none.
+        let is_whole = length > 0 && self.fill(&mut body)? && self::crc(&body) == u32::from_le_bytes(crc);
+        let entry = is_whole.then(|| postcard::from_bytes(&body)).transpose();
         self.body = body;
+        let entry = entry.map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error))?;
         if entry.is_some() {
             self.whole_bytes += FRAME_HEADER_BYTES as u64 + u64::from(length);
         }

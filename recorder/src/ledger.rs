@@ -290,9 +290,11 @@ impl Ledger {
         let part_offset: u64 = open.iter().map(|part| part.size_bytes()).sum();
         open.push(Arc::clone(part));
         let spooled = self.spooled.iter_mut().rev().find(|it| it.kind == part.kind && it.msn == part.msn);
+        // A part without a configuration has no place in the header, so it must have none in the upload.
+        let has_config = self.configs.contains_key(&(part.kind, part.init));
         let needed_until = match &mut self.mp4 {
-            Some(mp4) => mp4.push(part, part_offset),
-            None => 0,
+            Some(mp4) if has_config => mp4.push(part, part_offset),
+            _ => 0,
         };
         match spooled {
             Some(spooled) => spooled.needed_until = spooled.needed_until.max(needed_until),

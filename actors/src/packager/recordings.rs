@@ -35,8 +35,9 @@ pub(super) struct Recordings {
     unfinished: Vec<RecordingId>,
     /// The newest one, whatever became of it.
     newest: Option<RecordingId>,
-    /// The initialisation segments in force.
-    inits: HashMap<MediaKind, KnownInit>,
+    /// The initialisation segments in force, by rendition and index, and those before them: the newest number may
+    /// still need one whose successor was cut for the next.
+    inits: HashMap<(MediaKind, u32), KnownInit>,
     /// The newest media sequence number of which a part was cut.
     newest_msn: u64,
     /// What was cut of that number, for a recording that begins within it.
@@ -115,11 +116,7 @@ impl Recordings {
         self.unfinished.push(id.clone());
         self.newest = Some(id.clone());
         self.current = Some(Current { id, recorder, shape, extent: Extent::default(), ends: false });
-        self.inits.values_mut().for_each(|known| known.is_sent = false);
-        for cut in self.newest_cuts.clone() {
-            // Players know these already.
-            self.hand_on(cut, true);
-        }
+        self.hand_on_newest();
     }
 
     /// Tells whether something of a shape was cut of the newest number, so that a recording may begin at once.
@@ -176,7 +173,9 @@ impl Recordings {
     pub(super) fn push(&mut self, cut: Cut) {
         match cut {
             Cut::Init(init) => {
-                self.inits.insert(init.kind, KnownInit { init, is_sent: false, is_announced: false });
+                let (kind, index) = (init.kind, init.index);
+                self.inits.retain(|(other, before), _| *other != kind || *before + 1 >= index);
+                self.inits.insert((kind, index), KnownInit { init, is_sent: false, is_announced: false });
             }
             cut => {
                 self.newest_cuts.push(cut.clone());
@@ -208,9 +207,8 @@ impl Recordings {
 
     /// Returns the next cut that players may see.
     pub(super) fn announce(&mut self, now: Instant) -> Option<Cut> {
-        while self.waiting.front().is_some_and(|front| front.announced && front.spooled) {
-            self.waiting.pop_front();
-        }
+        // Not from the front alone: a recording that has ended may wait for the disk before one that goes on.
+        self.waiting.retain(|waiting| !(waiting.announced && waiting.spooled));
         let next = self.waiting.iter_mut().find(|waiting| !waiting.announced)?;
         let is_late = now.saturating_duration_since(next.since) > SPOOL_PATIENCE;
         if !next.spooled && !is_late {
@@ -242,10 +240,19 @@ impl Recordings {
         }
     }
 
+    /// Sends what was cut of the newest number once more, for a recording that begins with it.
+    fn hand_on_newest(&mut self) {
+        self.inits.values_mut().for_each(|known| known.is_sent = false);
+        for cut in self.newest_cuts.clone() {
+            // Players know these already.
+            self.hand_on(cut, true);
+        }
+    }
+
     /// Sends media, and the initialisation segment that it needs before it.
     fn hand_on(&mut self, cut: Cut, announced: bool) {
         if let Cut::Part(part) = &cut {
-            let known = self.inits.get_mut(&part.kind).filter(|known| !known.is_sent);
+            let known = self.inits.get_mut(&(part.kind, part.init)).filter(|known| !known.is_sent);
             let init = known.map(|known| {
                 known.is_sent = true;
                 (Cut::Init(known.init.clone()), std::mem::replace(&mut known.is_announced, true))
@@ -283,5 +290,86 @@ impl Recordings {
             }
         };
         self.waiting.push_back(Waiting { cut, recording, since: now, spooled, announced });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use onair_media::CodecConfig;
+    use onair_recorder::{Part, Segment};
+
+    use super::*;
+
+    fn init(index: u32) -> Cut {
+        let config = CodecConfig::Opus { channels: 2, pre_skip: 0 };
+        Cut::Init(Init { kind: MediaKind::Audio, index, config: Arc::new(config), bytes: Bytes::new() })
+    }
+
+    fn part(msn: u64, init: u32) -> Part {
+        Part {
+            kind: MediaKind::Audio,
+            msn,
+            index: 0,
+            init,
+            discontinuity: false,
+            independent: true,
+            start_ticks: 0,
+            duration_ticks: 0,
+            bytes: Bytes::new(),
+            payload_offset: 0,
+            samples: Vec::new(),
+        }
+    }
+
+    /// Takes what waits, as the indices of initialisation segments and the numbers of media.
+    fn taken(recordings: &mut Recordings) -> Vec<(&'static str, u64)> {
+        let cuts = recordings.waiting.drain(..).map(|waiting| match waiting.cut {
+            Cut::Init(init) => ("init", u64::from(init.index)),
+            Cut::Part(part) => ("part", part.msn),
+            Cut::Segment(segment) => ("segment", segment.msn),
+            Cut::KeyframeWanted => ("keyframe", 0),
+        });
+        cuts.collect()
+    }
+
+    fn take(recordings: &mut Recordings, cut: Cut) {
+        recordings.look_ahead(&cut);
+        recordings.push(cut);
+    }
+
+    /// What waits for the disk in an ended recording kept all that was cut for the next one in memory.
+    #[test]
+    fn what_is_done_does_not_wait_behind_an_older_recording() {
+        let mut recordings = Recordings::default();
+        let stuck = RecordingId::parse("20261122T063000Z-7f3a9c").unwrap();
+        let (cut, since) = (Cut::Part(Arc::new(part(1, 1))), Instant::now());
+        recordings.waiting.push_back(Waiting { cut, recording: Some(stuck), since, spooled: false, announced: true });
+        for msn in 2..1000 {
+            take(&mut recordings, Cut::Part(Arc::new(part(msn, 1))));
+            assert!(recordings.announce(Instant::now()).is_some());
+        }
+        // The stuck one and the newest, which the next call takes.
+        assert_eq!(recordings.waiting.len(), 2);
+    }
+
+    /// Another initialisation segment is cut when the next segment begins, half a second before its first part. Who began
+    /// to record in between got it in place of the one that the segment before needs.
+    #[test]
+    fn the_newest_number_comes_with_its_own_initialisation_segment() {
+        let mut recordings = Recordings::default();
+        let first = Arc::new(part(1, 1));
+        let segment = Segment::of_parts(vec![Arc::clone(&first)]).unwrap();
+        for cut in [init(1), Cut::Part(first), Cut::Segment(Arc::new(segment)), init(2)] {
+            take(&mut recordings, cut);
+        }
+        assert_eq!(taken(&mut recordings), [("init", 1), ("part", 1), ("segment", 1)]);
+        recordings.hand_on_newest();
+        assert_eq!(taken(&mut recordings), [("init", 1), ("part", 1), ("segment", 1)]);
+        take(&mut recordings, Cut::Part(Arc::new(part(2, 2))));
+        assert_eq!(taken(&mut recordings), [("init", 2), ("part", 2)]);
+        // What nothing can need any more is let go.
+        take(&mut recordings, init(3));
+        assert_eq!(recordings.inits.len(), 2);
     }
 }

@@ -96,9 +96,10 @@ async fn fetch(store: &Store, spool: &Spool, to: &ObjectPath, source: &Source) -
 /// Reads a piece of a segment from the spool, or from the store when the spool has it no more.
 async fn fetch_piece(store: &Store, spool: &Spool, to: &ObjectPath, piece: &Piece) -> Result<Bytes, StoreError> {
     let segment = ObjectPath::new(&to.room, &to.recording, ObjectName::numbered(piece.kind, piece.msn));
-    if let Ok(bytes) = spool.read(&segment, Some(piece.range.clone())).await {
-        return Ok(bytes);
-    }
+    let here = match spool.read(&segment, Some(piece.range.clone())).await {
+        Ok(bytes) => return Ok(bytes),
+        Err(error) => error,
+    };
     match store.get_range(&segment, Some(piece.range.clone())).await {
         Ok(download) => {
             let chunks: Vec<Bytes> = download.stream.try_collect().await?;
@@ -106,8 +107,8 @@ async fn fetch_piece(store: &Store, spool: &Spool, to: &ObjectPath, piece: &Piec
             let is_whole = bytes.len() as u64 == piece.bytes();
             if is_whole { Ok(bytes) } else { Err(unreadable(&segment, "the stored segment is too short")) }
         }
-        // Neither here nor there: to try again would not help.
-        Err(error @ (StoreError::NotFound { .. } | StoreError::Range { .. })) => Err(unreadable(&segment, error)),
+        // Not there, so what counts is why it cannot be had here.
+        Err(StoreError::NotFound { .. } | StoreError::Range { .. }) => Err(unreadable(&segment, here)),
         Err(error) => Err(error),
     }
 }

@@ -270,6 +270,44 @@ fn an_mp4_whose_segment_is_gone_is_given_up_at_once() {
     });
 }
 
+/// A link to itself is there and cannot be opened, as a file when too many are open.
+fn block(stage: &Stage) -> PathBuf {
+    let file = stage.directory.join("studio-1/20261122T063000Z-7f3a9c/video/000001.m4s");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    file
+}
+
+/// Regression: one failure to read a file that was there lost the segment, and the MP4 that needed it.
+#[test]
+fn what_cannot_be_read_for_a_moment_is_not_lost() {
+    run(async {
+        let mut stage = Stage::new("moment", Flaky::default());
+        let file = block(&stage);
+        stage.put("video/000001.m4s", Content::Spooled(10));
+        stage.put("recording.mp4", mp4());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(stage.told.try_recv().is_err(), "nothing is given up yet");
+        std::fs::remove_file(file).unwrap();
+        stage.spool("video/000001.m4s", b"0123456789");
+        let mut told = [stage.next().await, stage.next().await];
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(told, [("recording.mp4".into(), Ok(10)), ("video/000001.m4s".into(), Ok(10))]);
+    });
+}
+
+/// The manifest waits behind it.
+#[test]
+fn what_can_never_be_read_is_given_up() {
+    run(async {
+        let mut stage = Stage::new("never", Flaky::default());
+        block(&stage);
+        stage.put("video/000001.m4s", Content::Spooled(10));
+        let (_, outcome) = stage.next().await;
+        assert!(matches!(outcome, Err(PutFailure::Lost(_))), "{outcome:?}");
+    });
+}
+
 #[test]
 fn a_segment_that_the_spool_let_go_is_read_from_the_store() {
     run(async {

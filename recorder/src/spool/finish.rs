@@ -1,6 +1,6 @@
 //! The end of an MP4: its header, built from the journal, and the parts that are still to be put.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -82,7 +82,12 @@ impl Spool {
         let rest = (uploaded_parts + 1).max(header_parts);
 
         let path = folder.join(HEADER);
+        let former_bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let file = File::create(&path).map_err(SpoolError::at("create", &path))?;
+        // All of it is written or the MP4 is given up: either way its room is given back by the size of the file.
+        file.set_len(header.bytes()).map_err(SpoolError::at("size", &path))?;
+        self.space.add(header.bytes());
+        self.space.give(former_bytes);
         let mut writer = HeaderWriter::new(&header);
         let mut put = |(at, bytes): Placed| file.write_all_at(&bytes, at).map_err(SpoolError::at("write", &path));
         let mut pieces: Vec<(u64, Piece)> = Vec::new();
@@ -95,7 +100,6 @@ impl Spool {
         })?;
         let file_bytes = arrangement.end();
         writer.finish(file_bytes).into_iter().try_for_each(put)?;
-        self.space.add(header.bytes());
         pieces.sort_by_key(|(at, _)| *at);
 
         let part = |index: u64, bytes: u64| {

@@ -2,15 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use onair_media::{MediaKind, RecordingId, RoomName};
+use onair_media::{CodecConfig, MediaKind, RecordingId, RoomName};
 use sha2::{Digest, Sha256};
 
 use super::{JOURNAL, Spool, SpoolError, SpoolWriter, file_in, size_of, sync_directory};
+use crate::boxes::init_segment;
 use crate::cut::Part;
 use crate::journal::{Begun, Entry, Reader, VERSION, crc, put_entry};
 use crate::ledger::Ledger;
@@ -147,7 +148,10 @@ impl Salvage {
                     None => self.enter(Entry::Segment { kind, msn, sha256 }),
                 }
             }
-            Entry::Init { kind, index, .. } if !self.has_init(kind, index) => self.has_lost = true,
+            Entry::Init { kind, index, config } => {
+                self.keep_init(kind, index, &config)?;
+                self.enter(Entry::Init { kind, index, config });
+            }
             entry => self.enter(entry),
         }
         Ok(())
@@ -177,9 +181,20 @@ impl Salvage {
         Ok(is_whole)
     }
 
-    fn has_init(&self, kind: MediaKind, index: u32) -> bool {
+    /// Sees to it that an initialisation segment is whole here, unless the store has it: what it describes is in the
+    /// journal, and without it no segment is of use.
+    fn keep_init(&self, kind: MediaKind, index: u32, config: &CodecConfig) -> Result<(), SpoolError> {
         let name = ObjectName::init_numbered(kind, index);
-        self.stored.contains(name.as_str()) || file_in(&self.folder, &name).exists()
+        if self.stored.contains(name.as_str()) {
+            return Ok(());
+        }
+        let path = file_in(&self.folder, &name);
+        let bytes = init_segment(config).map_err(|error| SpoolError::at("make", &path)(io::Error::other(error)))?;
+        if fs::read(&path).is_ok_and(|found| found == bytes) {
+            return Ok(());
+        }
+        let written = fs::write(&path, &bytes).and_then(|()| File::open(&path)?.sync_all());
+        written.map_err(SpoolError::at("write", &path))
     }
 
     /// Ends the segments that were growing, with what they have.
@@ -252,7 +267,7 @@ fn check_version(begun: &Begun, path: &Path) -> Result<(), SpoolError> {
         return Ok(());
     }
     let reason = format!("it is of version {}, this program knows {VERSION}", begun.version);
-    Err(SpoolError::at("read", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, reason)))
+    Err(SpoolError::at("read", path)(io::Error::new(io::ErrorKind::InvalidData, reason)))
 }
 
 /// Replaces the journal by what is true of it, and opens it for more.

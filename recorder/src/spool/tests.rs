@@ -197,6 +197,11 @@ fn what_is_recorded_is_finished_and_leaves_nothing() {
         assert_eq!(sha256_hex(&store[&segment.name]), segment.sha256, "{}", segment.name);
     }
     assert_eq!((ledger.manifest().duration_ms, ledger.manifest().state), (9_000, RecordingState::Complete));
+    // The header is made anew when the store has lost the upload, and takes no more room than before.
+    let used_bytes = spool.space().used_bytes;
+    let uploaded = ledger.uploaded_parts();
+    spool.finish_mp4(&stage.begun.room, &stage.begun.recording, PART_BYTES, uploaded).unwrap();
+    assert_eq!(spool.space().used_bytes, used_bytes);
     // Stored and uploaded segments have left the spool, held and new ones are still there.
     let left = fs::read_dir(stage.folder().join("video")).unwrap().count();
     assert!((2..6).contains(&left), "{left}");
@@ -250,6 +255,23 @@ fn what_has_no_journal_does_not_stay() {
     assert!(!stage.directory.join("studio-1").exists() && !stage.directory.join("empty-room").exists());
 }
 
+/// What was created of a recording that could not begin stayed until the next start.
+#[test]
+fn a_recording_that_cannot_begin_leaves_nothing() {
+    let stage = Stage::new();
+    let spool = stage.open(SETTINGS);
+    fs::create_dir_all(stage.folder()).unwrap();
+    // A file where a folder is to be.
+    fs::write(stage.folder().join("audio"), []).unwrap();
+    SpoolWriter::create(Arc::clone(&spool), &stage.begun).unwrap_err();
+    assert!(!stage.directory.join("studio-1").exists());
+    // But never another recording.
+    drop(SpoolWriter::create(Arc::clone(&spool), &stage.begun).unwrap());
+    let refused = SpoolWriter::create(Arc::clone(&spool), &stage.begun).unwrap_err();
+    assert_eq!(refused.source.kind(), ErrorKind::AlreadyExists);
+    assert!(stage.folder().join(JOURNAL).exists());
+}
+
 #[test]
 fn a_full_spool_leaves_a_gap_and_goes_on() {
     let (stage, cuts) = (Stage::new(), cuts());
@@ -280,6 +302,24 @@ fn a_full_spool_leaves_a_gap_and_goes_on() {
     for segment in &manifest.segments {
         assert_eq!(sha256_hex(&store[&segment.name]), segment.sha256, "{}", segment.name);
     }
+}
+
+/// Media whose initialisation segment never came was in the parts that went up, and not in the header that says where
+/// everything lies.
+#[test]
+fn what_has_no_initialisation_segment_is_not_in_the_mp4() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let known = cuts.iter().filter(|cut| !matches!(cut, Cut::Init(init) if init.kind == MediaKind::Audio));
+    for cut in known {
+        write(&mut writer, &mut ledger, [cut]);
+        upload(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    }
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270);
 }
 
 /// Writes the cuts that are not refused, as a stuck disk's queue refuses them, and returns the finished ledger.
@@ -457,6 +497,34 @@ fn kept(ledger: &Ledger, store: &BTreeMap<String, Vec<u8>>, kind: MediaKind) -> 
     of_kind.map(|entry| read(&entry.name).parts.iter().map(|part| part.samples.len()).sum::<usize>()).sum()
 }
 
+/// A power failure may leave a file without its bytes, and the store's copy of it makes a recording that nobody can
+/// play. One that was missing took all its segments with it.
+#[test]
+fn initialisation_segments_are_made_again() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    write(&mut writer, &mut ledger, &cuts);
+    drop((writer, ledger, spool));
+    let inits = ["video/init-1.mp4", "audio/init-1.mp4"].map(|name| stage.folder().join(name));
+    let before = inits.each_ref().map(|path| fs::read(path).unwrap());
+    fs::write(&inits[0], []).unwrap();
+    fs::remove_file(&inits[1]).unwrap();
+
+    let spool = stage.open(SETTINGS);
+    let at = chrono::DateTime::from_timestamp(60, 0).unwrap();
+    let resumed = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap().unwrap();
+    assert!(inits.each_ref().map(|path| fs::read(path).unwrap()) == before);
+    let Resumed { mut ledger, mut writer } = resumed;
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270);
+    assert_eq!(ledger.manifest().segments.len(), 10);
+    assert!(store["video/init-1.mp4"] == before[0] && store["audio/init-1.mp4"] == before[1]);
+    spool.remove_recording(&stage.begun.room, &stage.begun.recording).unwrap();
+    assert_eq!(spool.space().used_bytes, 0);
+}
+
 #[test]
 fn a_journal_of_another_version_is_left_alone() {
     let mut stage = Stage::new();
@@ -467,6 +535,31 @@ fn a_journal_of_another_version_is_left_alone() {
     let refused = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap_err();
     assert_eq!(refused.source.kind(), ErrorKind::InvalidData);
     assert!(stage.folder().join(JOURNAL).exists());
+}
+
+/// An entry of a later version was taken for the torn end of a journal: it was cut off with everything behind it, and
+/// where it was the first one, all media was removed.
+#[test]
+fn a_journal_with_an_unknown_entry_is_left_alone() {
+    for known in [0, 1] {
+        let stage = Stage::new();
+        let spool = stage.open(SETTINGS);
+        drop(begin(&stage, &spool));
+        let mut bytes = Vec::new();
+        if known == 1 {
+            journal::put_entry(&Entry::Begun(stage.begun.clone()), &mut bytes);
+        }
+        let unknown = [99, 1, 2, 3];
+        bytes.extend((unknown.len() as u32).to_le_bytes());
+        bytes.extend(journal::crc(&unknown).to_le_bytes());
+        bytes.extend(unknown);
+        journal::put_entry(&Entry::Stopped, &mut bytes);
+        fs::write(stage.folder().join(JOURNAL), &bytes).unwrap();
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let refused = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap_err();
+        assert_eq!(refused.source.kind(), ErrorKind::InvalidData);
+        assert_eq!(fs::read(stage.folder().join(JOURNAL)).unwrap(), bytes);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Writes one recording into the spool: media first, then the journal that speaks of it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +56,17 @@ impl SpoolWriter {
     /// # Errors
     /// [`SpoolError`] when its folder or journal cannot be written; nothing is left then.
     pub fn create(spool: Arc<Spool>, begun: &Begun) -> Result<Self, SpoolError> {
+        let Begun { room, recording, .. } = begun;
+        if spool.holds(room, recording) {
+            return Err(SpoolError::at("create", &spool.folder(room, recording))(ErrorKind::AlreadyExists.into()));
+        }
+        Self::begin(Arc::clone(&spool), begun).inspect_err(|_| {
+            // What stays of it the next start removes.
+            let _ = spool.remove_recording(room, recording);
+        })
+    }
+
+    fn begin(spool: Arc<Spool>, begun: &Begun) -> Result<Self, SpoolError> {
         let folder = spool.folder(&begun.room, &begun.recording);
         for kind in [MediaKind::Video, MediaKind::Audio] {
             let rendition = folder.join(kind.as_str());
@@ -103,6 +114,8 @@ impl SpoolWriter {
 
     /// Puts an entry into the journal. [`SpoolWriter::flush`] follows.
     pub fn note(&mut self, entry: &Entry) {
+        // The file may go next. A disk that has forgotten the entry and not that the file went has lost the segment.
+        self.must_sync |= matches!(entry, Entry::Stored { .. });
         put_entry(entry, &mut self.unwritten);
     }
 
