@@ -201,7 +201,8 @@ impl Packager {
         let Some(Broadcast { epoch, window, .. }) = &self.broadcast else { return };
         let (epoch, id) = (*epoch, window.id().clone());
         let space = self.shared.archive.spool.space();
-        if space.pressure != Pressure::None {
+        // The next recording of one that was full is no new one: it would have gone on.
+        if space.pressure != Pressure::None && !self.recordings.is_to_be_continued() {
             if self.refusal.is_none() {
                 warn!(room = %self.name, ?space, "not recorded: the spool is full");
             }
@@ -239,6 +240,13 @@ impl Packager {
         if let Some(depacketizer) = &mut self.depacketizer {
             depacketizer.flush();
         }
+    }
+
+    /// Players have had their time. While the store is away the recording may take days, and must not keep media in memory.
+    fn let_go_of_media(&mut self) {
+        self.broadcast = None;
+        self.newest = Newest::default();
+        self.recordings.let_go_of_media();
     }
 
     fn stop_when_done(&self, ctx: &mut Context<Self>) {
@@ -369,6 +377,7 @@ impl Handler<Finish> for Packager {
         }
         ctx.run_later(finish.linger, |packager, ctx| {
             packager.phase = Phase::Ended { lingered: true };
+            packager.let_go_of_media();
             packager.stop_when_done(ctx);
         });
     }

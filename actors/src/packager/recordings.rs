@@ -31,6 +31,7 @@ const SPOOL_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Recordings {
     current: Option<Current>,
+    is_to_be_continued: bool,
     /// The ids of those that are not stored yet, the current one included.
     unfinished: Vec<RecordingId>,
     /// The newest one, whatever became of it.
@@ -116,6 +117,7 @@ impl Recordings {
         self.unfinished.push(id.clone());
         self.newest = Some(id.clone());
         self.current = Some(Current { id, recorder, shape, extent: Extent::default(), ends: false });
+        self.is_to_be_continued = false;
         self.hand_on_newest();
     }
 
@@ -141,6 +143,19 @@ impl Recordings {
         }
     }
 
+    /// Tells whether the last recording ended because it was as long or as large as it may be, and the next one has yet to
+    /// begin.
+    pub(super) const fn is_to_be_continued(&self) -> bool {
+        self.is_to_be_continued
+    }
+
+    /// Forgets what was cut: the broadcast is over, players have seen it all, and recorders have what they need.
+    pub(super) fn let_go_of_media(&mut self) {
+        self.waiting.clear();
+        self.newest_cuts.clear();
+        self.inits.clear();
+    }
+
     /// Tells whether something is being recorded.
     pub(super) const fn is_recording(&self) -> bool {
         self.current.is_some()
@@ -164,7 +179,9 @@ impl Recordings {
         }
         self.newest_msn = part.msn;
         self.newest_cuts.clear();
-        if self.current.as_ref().is_some_and(|current| current.ends || current.extent.is_full(current.shape.limits)) {
+        let is_full = |current: &Current| current.extent.is_full(current.shape.limits);
+        if self.current.as_ref().is_some_and(|current| current.ends || is_full(current)) {
+            self.is_to_be_continued = self.current.as_ref().is_some_and(|current| !current.ends);
             self.stop();
         }
     }
@@ -295,6 +312,7 @@ impl Recordings {
 
 #[cfg(test)]
 mod tests {
+    use actix::dev::channel::channel;
     use bytes::Bytes;
     use onair_media::CodecConfig;
     use onair_recorder::{Part, Segment};
@@ -336,6 +354,32 @@ mod tests {
     fn take(recordings: &mut Recordings, cut: Cut) {
         recordings.look_ahead(&cut);
         recordings.push(cut);
+    }
+
+    /// A recording of at most four seconds; its recorder is gone.
+    fn recording_of_four_seconds() -> Current {
+        let id = RecordingId::parse("20261122T063000Z-7f3a9c").unwrap();
+        let limits = ExtentLimits { max_duration: Some(Duration::from_secs(4)), max_bytes: None };
+        let shape = Shape { audio_only: false, limits };
+        let recorder = Addr::new(channel(1).0);
+        Current { id, recorder, shape, extent: Extent::default(), ends: false }
+    }
+
+    /// A recording that hands over does not wait for room that a new one would need: unsplit, it would have gone on.
+    #[test]
+    fn a_full_recording_is_continued_and_one_ended_by_hand_is_not() {
+        for ends_by_hand in [false, true] {
+            let mut recordings = Recordings { current: Some(recording_of_four_seconds()), ..Recordings::default() };
+            for msn in [1, 2] {
+                assert!(recordings.is_recording() && !recordings.is_to_be_continued());
+                let four_seconds = Part { duration_ticks: 4 * 48_000, ..part(msn, 1) };
+                take(&mut recordings, Cut::Part(Arc::new(four_seconds)));
+                if ends_by_hand {
+                    recordings.end_with_number(true);
+                }
+            }
+            assert_eq!((recordings.is_recording(), recordings.is_to_be_continued()), (false, !ends_by_hand));
+        }
     }
 
     /// What waits for the disk in an ended recording kept all that was cut for the next one in memory.
