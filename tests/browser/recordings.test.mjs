@@ -32,6 +32,8 @@ test("the list leads to a page that plays it", async () => {
   await screenshot(page, "recordings-1280");
   await page.locator("a.recording").first().click();
   await page.waitForURL(`**/recordings/studio-1/${recording.recording}`);
+  // Before hls.js is attached there is nothing to play, and attaching it would cut a wish to play short.
+  await eventually("the recording can be played", async () => (await playback(page)).duration_s > 11);
   await page.evaluate(() => document.querySelector("#video").play());
   const shown = await eventually("it plays", async (saw) => {
     const shown = await playback(page);
