@@ -15,17 +15,17 @@ use crate::bits::{BitReader, Malformed, take, take_u8, take_u16};
 const SLICE: u8 = 1;
 const SLICE_IDR: u8 = 5;
 const SEI: u8 = 6;
-const SPS: u8 = 7;
-const PPS: u8 = 8;
-const LAST_SINGLE: u8 = 23;
-const STAP_A: u8 = 24;
-const FU_A: u8 = 28;
+pub(crate) const SPS: u8 = 7;
+pub(crate) const PPS: u8 = 8;
+pub(crate) const LAST_SINGLE: u8 = 23;
+pub(crate) const STAP_A: u8 = 24;
+pub(crate) const FU_A: u8 = 28;
 
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
+pub(crate) const FU_START: u8 = 0x80;
+pub(crate) const FU_END: u8 = 0x40;
 
 /// The type of a NAL unit, from its first byte or that of a fragmentation unit's header (RFC 6184 §1.3).
-const fn nal_type(header: u8) -> u8 {
+pub(crate) const fn nal_type(header: u8) -> u8 {
     header & 0x1f
 }
 

@@ -11,6 +11,7 @@ pub mod h264;
 pub mod ids;
 pub mod opus;
 pub mod packet;
+pub mod packetize;
 
 mod assemble;
 mod av1;
@@ -26,4 +27,5 @@ pub use depacketize::{Depacketized, Depacketizer, starts_keyframe};
 pub use frame::Frame;
 pub use ids::{RecordingId, RoomGlob, RoomName};
 pub use packet::{PacketBatch, RtpPacket, SenderReport, SourceId};
+pub use packetize::{AccessUnit, Packetizer};
 pub use time::Alignment;
