@@ -19,7 +19,9 @@ use onair_actors::pictures::Pictures;
 use onair_actors::recovery::Recovery;
 use onair_actors::retention::Retention;
 use onair_actors::room_manager::{CountRooms, RoomManager, ShutdownAll};
+use onair_actors::rtsp::{Around, Camera};
 use onair_actors::shared::{HlsSettings, RecordSettings, Shared, Worker};
+use onair_actors::sources::{AddSource, OnDemand, Sources, StopSources};
 use onair_actors::spool_watch::SpoolWatch;
 use onair_actors::udp::Udp;
 use onair_actors::uploader::Uploader;
@@ -108,10 +110,16 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let rooms = RoomManager::start_in_arbiter(&arbiters.workers[0].handle(), |_| RoomManager::new(shared));
 
     keep_house(&arbiters.housekeeping, &config, &store, &spool);
+    let on_demand = Arc::<OnDemand>::default();
+    let around = Around { rooms: rooms.clone(), live: Arc::clone(&live), silence_max: config.rooms.timeout };
+    let sources = start_sources(&arbiters.workers, &config, around, &on_demand);
 
     let state = Data::new(AppState {
         rooms: rooms.clone(),
         live,
+        sources: sources.clone(),
+        on_demand,
+        camera_networks: config.rtsp.allow.clone(),
         store,
         spool,
         uploader,
@@ -132,6 +140,8 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
 
     ended().await?;
     info!("shutting down: no new sessions, broadcasts end, recordings are stored");
+    // Cameras would come back; they get their goodbye while there are rooms to end.
+    sources.do_send(StopSources);
     end_broadcasts(&rooms).await;
     // Ends the streams of events too: the server waits for its requests.
     events.close();
@@ -154,6 +164,19 @@ fn keep_house(arbiter: &Arbiter, config: &Config, store: &Arc<Store>, spool: &Ar
     let store = Arc::clone(store);
     // A store that is away says so to whoever asks for a list; these do without the index then.
     arbiter.spawn(async move { drop(store.refresh_index().await) });
+}
+
+/// Begins to pull the cameras of the configuration.
+fn start_sources(workers: &[Arbiter], config: &Config, around: Around, on_demand: &Arc<OnDemand>) -> Addr<Sources> {
+    let handles = workers.iter().map(Arbiter::handle).collect();
+    let on_demand = Arc::clone(on_demand);
+    let sources = Sources::start_in_arbiter(&workers[0].handle(), move |_| Sources::new(around, on_demand, handles));
+    for camera in config.sources.iter().cloned() {
+        let config::Camera { room, url, on_demand, transport } = camera;
+        // The configuration has no more than there may be, and no room twice.
+        sources.do_send(AddSource(Camera { room, url, on_demand, transport, allow: None }));
+    }
+    sources
 }
 
 /// Has each worker read its socket.

@@ -104,6 +104,21 @@ impl LiveWindow {
         self.read().multivariant.clone()
     }
 
+    /// Waits for the multivariant playlist.
+    pub(super) async fn multivariant_when_there(&self) -> Bytes {
+        let (mut video, mut audio) = (self.video.subscribe(), self.audio.subscribe());
+        loop {
+            if let Some(playlist) = self.multivariant() {
+                return playlist;
+            }
+            // The window outlives who waits, so that neither sender is dropped.
+            tokio::select! {
+                _ = video.changed() => {}
+                _ = audio.changed() => {}
+            }
+        }
+    }
+
     /// Returns an object of a rendition.
     pub fn object(&self, kind: MediaKind, name: MediaName) -> Option<Bytes> {
         self.read().window.object(kind, name)

@@ -26,7 +26,9 @@ mod describe;
 mod messages;
 mod sessions;
 
-pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, ViewerCounts};
+use describe::B_FRAMES;
+pub(crate) use describe::rfc3339;
+pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, ViewerCounts, Warning};
 pub use messages::*;
 
 use self::sessions::{Joining, Member};
@@ -72,13 +74,31 @@ pub struct Room {
 
 #[derive(Debug)]
 struct Publisher {
-    session: SessionId,
+    origin: Origin,
     source: SourceId,
     kinds: Vec<MediaKind>,
     /// Whether media came, so that its packager knows of it.
     started: bool,
     /// When media came last; at first, when the session was accepted.
     heard_at: Instant,
+}
+
+/// Where a publisher's media comes from.
+#[derive(Debug)]
+enum Origin {
+    /// A WHIP session.
+    Session(SessionId),
+    /// An RTSP source, which is told when the room wants no more of it.
+    Pull(Recipient<Ousted>),
+}
+
+impl Publisher {
+    fn session(&self) -> Option<SessionId> {
+        match self.origin {
+            Origin::Session(id) => Some(id),
+            Origin::Pull(_) => None,
+        }
+    }
 }
 
 impl Room {
@@ -135,7 +155,7 @@ impl Room {
             packager.do_send(SourceEnded);
         }
         let blinked = matches!(reason, EndReason::ConsentLost | EndReason::ClosedByPeer | EndReason::Failed);
-        self.last_publisher = ended.filter(|_| blinked).map(|publisher| publisher.session);
+        self.last_publisher = ended.filter(|_| blinked).and_then(|publisher| publisher.session());
         let wait = if blinked && !self.shutting_down { self.shared.record.reconnect } else { Duration::ZERO };
         let source = self.next_source;
         self.after(wait, ctx, move |room, ctx| {
@@ -143,6 +163,32 @@ impl Room {
                 room.end_broadcast(ctx);
             }
         });
+    }
+
+    /// Begins with a new publisher, under a number of its own.
+    fn install(&mut self, origin: Origin, kinds: Vec<MediaKind>, lease: Lease, now: Instant) -> SourceId {
+        let source = self.next_source;
+        self.next_source = SourceId(source.0 + 1);
+        self.lease = Some(lease);
+        self.publisher = Some(Publisher { origin, source, kinds, started: false, heard_at: now });
+        source
+    }
+
+    /// Ends the present publisher, if there is one.
+    fn oust_publisher(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
+        match self.publisher.as_ref().map(|publisher| &publisher.origin) {
+            None => {}
+            Some(&Origin::Session(old)) => {
+                self.publisher_ended(reason, ctx);
+                self.close(old, reason, ctx);
+                // Out of the table at once: its URL is gone before the new one is known (W20).
+                self.sessions.remove(&old);
+            }
+            Some(Origin::Pull(ousted)) => {
+                ousted.do_send(Ousted(reason));
+                self.publisher_ended(reason, ctx);
+            }
+        }
     }
 
     fn end_broadcast(&mut self, ctx: &mut Context<Self>) {
@@ -200,8 +246,9 @@ impl Room {
     fn flush_keyframe_request(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         if self.throttle.poll(now) {
-            let publisher = self.publisher.as_ref().and_then(|publisher| self.peer(publisher.session));
-            if let Some(peer) = publisher {
+            // RTSP has no way to ask a camera: its viewers wait for the next one.
+            let session = self.publisher.as_ref().and_then(Publisher::session);
+            if let Some(peer) = session.and_then(|session| self.peer(session)) {
                 peer.do_send(RequestKeyframe);
             }
         } else if let Some(wait) = self.throttle.wait(now).filter(|_| !self.throttle_timer) {
@@ -219,7 +266,11 @@ impl Room {
             if !meter.measures(packet) {
                 *meter = TrackMeter::new(packet);
             }
+            let had_b_frames = meter.has_b_frames();
             meter.count(packet);
+            if meter.has_b_frames() && !had_b_frames {
+                warn!(room = %self.name, "{}", B_FRAMES.detail);
+            }
             if packet.starts_keyframe && packet.codec.kind() == MediaKind::Video {
                 self.throttle.keyframe_came();
             }
@@ -247,19 +298,44 @@ impl Handler<Publish> for Room {
         if self.has_publisher(now) && !publish.takeover {
             return Err(AdmitError::HasPublisher);
         }
-        let source = self.next_source;
         let Joining { admitted, kinds } = self.admit(publish.offer, publish.lease.clone(), None, ctx)?;
-        if let Some(old) = self.publisher.as_ref().map(|publisher| publisher.session) {
-            self.publisher_ended(EndReason::TakenOver, ctx);
-            self.close(old, EndReason::TakenOver, ctx);
-            // Out of the table at once: its URL is gone before the new one is known (W20).
-            self.sessions.remove(&old);
-        }
-        self.next_source = SourceId(source.0 + 1);
-        self.lease = Some(publish.lease);
-        let session = admitted.session;
-        self.publisher = Some(Publisher { session, source, kinds, started: false, heard_at: now });
+        self.oust_publisher(EndReason::TakenOver, ctx);
+        self.install(Origin::Session(admitted.session), kinds, publish.lease, now);
         Ok(admitted)
+    }
+}
+
+impl Handler<PublishPulled> for Room {
+    type Result = Result<SourceId, AdmitError>;
+
+    fn handle(&mut self, PublishPulled { kinds, ousted, lease }: PublishPulled, _: &mut Self::Context) -> Self::Result {
+        if self.shutting_down {
+            return Err(AdmitError::ShuttingDown);
+        }
+        // A camera comes back by itself, so that it never takes the room from somebody, however silent.
+        if self.publisher.is_some() {
+            return Err(AdmitError::HasPublisher);
+        }
+        Ok(self.install(Origin::Pull(ousted), kinds, lease, Instant::now()))
+    }
+}
+
+impl Handler<PullEnded> for Room {
+    type Result = ();
+
+    fn handle(&mut self, PullEnded { source, reason }: PullEnded, ctx: &mut Self::Context) {
+        // One that was ousted has nothing more to end.
+        if self.publisher.as_ref().is_some_and(|publisher| publisher.source == source) {
+            self.publisher_ended(reason, ctx);
+        }
+    }
+}
+
+impl Handler<CountViewers> for Room {
+    type Result = usize;
+
+    fn handle(&mut self, _: CountViewers, _: &mut Self::Context) -> Self::Result {
+        self.viewers()
     }
 }
 
@@ -344,6 +420,9 @@ impl Handler<Shutdown> for Room {
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
         self.shutting_down = true;
         self.close_all(EndReason::ShuttingDown, ctx, |_| true);
+        if let Some(Publisher { origin: Origin::Pull(_), .. }) = self.publisher {
+            self.oust_publisher(EndReason::ShuttingDown, ctx);
+        }
         if self.publisher.is_none() {
             self.end_broadcast(ctx);
         }

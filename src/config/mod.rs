@@ -4,6 +4,7 @@
 //! and docs/configuration.md all follow from it.
 
 mod by_room;
+mod cameras;
 mod check;
 mod duration;
 mod entries;
@@ -25,10 +26,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use onair_actors::core::cidr::Cidr;
 use onair_recorder::{Fsync, SpoolSettings};
 use onair_web::auth::{Grant, Policy};
 use url::{Host, Url};
 
+pub(crate) use cameras::Camera;
 pub(crate) use entries::{IceLogin, IceServer, TokenGrant};
 pub(crate) use load::{Exposure, Flag, Sources};
 pub(crate) use network::CorsOrigins;
@@ -55,6 +58,12 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// Who may do what.
     pub(crate) auth: Auth,
+    /// What holds for all rooms.
+    pub(crate) rooms: Rooms,
+    /// Who may add RTSP sources beside those of the configuration.
+    pub(crate) rtsp: Rtsp,
+    /// The RTSP cameras; no two have the same room.
+    pub(crate) sources: Vec<Camera>,
     /// Who is told what happens; no two have the same URL.
     pub(crate) webhooks: Vec<Webhook>,
     /// What the server says about itself.
@@ -161,6 +170,20 @@ impl Auth {
     }
 }
 
+/// What holds for all rooms.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rooms {
+    /// How long a camera may send no media.
+    pub(crate) timeout: Duration,
+}
+
+/// What the API may do with RTSP sources.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rtsp {
+    /// The networks whose cameras it may add; none unless set.
+    pub(crate) allow: Vec<Cidr>,
+}
+
 /// Tells how log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -222,6 +245,9 @@ impl Config {
                 ticket_ttl: Duration::from_secs(12 * 3_600),
                 ticket_secret: None,
             },
+            rooms: Rooms { timeout: Duration::from_secs(10) },
+            rtsp: Rtsp { allow: Vec::new() },
+            sources: Vec::new(),
             webhooks: Vec::new(),
             log: Log { format: LogFormat::Text, filter: "info".into() },
         }

@@ -8,6 +8,8 @@ mod media;
 mod playlist;
 mod waiting;
 
+use std::time::Instant;
+
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use onair_media::{MediaKind, RecordingId, RoomName};
@@ -46,7 +48,10 @@ async fn get(
     let mut response = match HlsPath::parse(&object).ok_or_else(Problem::object_not_found)? {
         HlsPath::Multivariant => multivariant(&request, &state, &room, admission).await?,
         HlsPath::Playlist(broadcast, kind) => match state.live.find(&room, &broadcast) {
-            Some(window) => playlist::get(&request, &state.live, window, kind).await?,
+            Some(window) => {
+                state.on_demand.want(&room, Instant::now());
+                playlist::get(&request, &state.live, window, kind).await?
+            }
             None => recorded(&request, &admission),
         },
         HlsPath::Media(broadcast, kind, name) => match (state.live.find(&room, &broadcast), name) {
@@ -88,7 +93,7 @@ async fn multivariant(
     room: &RoomName,
     admission: Admission,
 ) -> Result<HttpResponse, Problem> {
-    let Some(playlist) = state.live.newest(room).and_then(|window| window.multivariant()) else {
+    let Some(playlist) = state.multivariant(room).await else {
         // Only the manager knows rooms that have no broadcast.
         state.room(room).await?;
         return Err(Problem::hls_not_ready(room));

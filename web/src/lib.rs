@@ -17,5 +17,6 @@ mod rooms;
 pub mod server;
 mod signalling;
 mod snapshot;
+mod sources;
 pub mod state;
 mod tickets;

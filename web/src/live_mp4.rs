@@ -32,6 +32,8 @@ async fn get(
 ) -> Result<HttpResponse, Problem> {
     let room = room_name(&path)?;
     admit(&request, &state, &room)?;
+    // Who comes as the first one to a camera gets its stream when there is a segment of it.
+    state.multivariant(&room).await;
     let Some(window) = state.live.newest(&room) else {
         state.room(&room).await?;
         return Err(Problem::hls_not_ready(&room));

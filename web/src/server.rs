@@ -15,7 +15,8 @@ use tracing::debug;
 use crate::problem::{ACCEPT_POST, Problem};
 use crate::state::AppState;
 use crate::{
-    clips, events, health, hls, live_mp4, metrics, pages, record, recordings, rooms, signalling, snapshot, tickets,
+    clips, events, health, hls, live_mp4, metrics, pages, record, recordings, rooms, signalling, snapshot, sources,
+    tickets,
 };
 
 /// What scripts of other origins may read (RFC 9725 §4.2 needs the first three).
@@ -50,6 +51,7 @@ pub fn serve(
             .configure(snapshot::configure)
             .configure(rooms::configure)
             .configure(record::configure)
+            .configure(sources::configure)
             .configure(tickets::configure)
             .configure(metrics::configure)
             .configure(events::configure)

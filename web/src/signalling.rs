@@ -1,6 +1,6 @@
 //! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): the same protocol with the media flowing the other way.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, IF_MATCH, LINK, LOCATION};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::auth::Right;
 use crate::guard::{authorize, room_name};
 use crate::problem::{ACCEPT_PATCH, ACCEPT_POST, Problem};
-use crate::state::{AppState, ask, ask_or};
+use crate::state::{AppState, CAMERA_WITHIN, ask, ask_or};
 
 /// An offer of a browser with all its codecs is some 10 KiB.
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -94,9 +94,10 @@ async fn publish(
 }
 
 async fn subscribe(query: &PostQuery, state: &AppState, room: &RoomName, offer: Offer) -> Result<Admitted, Problem> {
+    let comes = state.on_demand.want(room, Instant::now());
     let wait = match &query.wait {
         Some(seconds) => Some(parse_wait(seconds)?),
-        None => None,
+        None => comes.then_some(CAMERA_WITHIN),
     };
     let RoomHandle { addr, lease } = match wait {
         Some(_) => state.room_or_new(room).await?,

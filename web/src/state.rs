@@ -1,14 +1,17 @@
 //! What every request handler needs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
+use bytes::Bytes;
+use onair_actors::core::cidr::Cidr;
 use onair_actors::events::Events;
 use onair_actors::live_window::LiveWindows;
 use onair_actors::pictures::Pictures;
 use onair_actors::room_manager::{Find, FindOrCreate, RoomHandle, RoomManager};
+use onair_actors::sources::{OnDemand, Sources};
 use onair_actors::uploader::Uploader;
 use onair_media::RoomName;
 use onair_recorder::{Spool, Store};
@@ -21,6 +24,10 @@ use crate::problem::Problem;
 /// How long a request waits for an actor: far more than any answer takes, far less than a client's patience.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a viewer waits for a camera that comes for it: one that answers is there in a few seconds, and then takes one
+/// segment.
+pub(crate) const CAMERA_WITHIN: Duration = Duration::from_secs(20);
+
 /// Holds what the handlers of a server share.
 #[derive(Debug)]
 pub struct AppState {
@@ -28,6 +35,12 @@ pub struct AppState {
     pub rooms: Addr<RoomManager>,
     /// What HLS players get.
     pub live: Arc<LiveWindows>,
+    /// The RTSP sources.
+    pub sources: Addr<Sources>,
+    /// Which rooms have a source that comes when somebody watches.
+    pub on_demand: Arc<OnDemand>,
+    /// The networks whose cameras the API may add.
+    pub camera_networks: Vec<Cidr>,
     /// Where recordings are.
     pub store: Arc<Store>,
     /// Where recordings wait while they are being made.
@@ -57,6 +70,19 @@ impl AppState {
     /// 404 when there is none, 503 when the manager does not answer.
     pub async fn room(&self, name: &RoomName) -> Result<RoomHandle, Problem> {
         ask(&self.rooms, Find(name.clone())).await?.ok_or_else(|| Problem::room_not_found(name))
+    }
+
+    /// Says that somebody watches a room, and returns what its players begin with, if there is something. A camera that comes
+    /// only for viewers is waited for.
+    pub(crate) async fn multivariant(&self, room: &RoomName) -> Option<Bytes> {
+        let comes = self.on_demand.want(room, Instant::now());
+        match self.live.newest(room).and_then(|window| window.multivariant()) {
+            None if comes => {
+                let there = self.live.multivariant_when_there(room);
+                tokio::time::timeout(CAMERA_WITHIN, there).await.ok()
+            }
+            playlist => playlist,
+        }
     }
 
     /// Finds a room or makes it.

@@ -2,6 +2,7 @@
 //! timers and sockets. Time is an argument, never asked for.
 
 pub mod backoff;
+pub mod cidr;
 pub mod demux;
 pub mod egress;
 pub mod event_log;
@@ -12,6 +13,8 @@ pub mod load;
 pub mod meter;
 pub mod offer;
 pub mod outbox;
+pub mod pull;
+pub mod pulled;
 pub mod quiet;
 pub mod runs;
 pub mod session;

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use bytes::Bytes;
 use onair_media::{RecordingId, RoomName};
 use onair_recorder::WindowSettings;
+use tokio::sync::Notify;
 
 use super::LiveWindow;
 use super::waiting::Clients;
@@ -16,6 +18,8 @@ pub struct LiveWindows {
     /// The broadcasts of each room, the newest last; no room is without one.
     rooms: RwLock<HashMap<RoomName, Vec<Arc<LiveWindow>>>>,
     clients: Arc<Clients>,
+    /// Wakes who waits for a broadcast to begin.
+    opened: Notify,
 }
 
 /// A live window that is filled. It ends, and is found no more, when this is dropped.
@@ -41,7 +45,25 @@ impl LiveWindows {
     pub fn open(self: &Arc<Self>, room: RoomName, broadcast: RecordingId, settings: WindowSettings) -> OpenWindow {
         let window = Arc::new(LiveWindow::new(broadcast, settings));
         self.write().entry(room.clone()).or_default().push(Arc::clone(&window));
+        self.opened.notify_waiters();
         OpenWindow { windows: Arc::clone(self), room, window }
+    }
+
+    /// Waits until a room has a broadcast that players can begin with, and returns its multivariant playlist. It may never
+    /// come, so that the caller sets a limit.
+    pub async fn multivariant_when_there(&self, room: &RoomName) -> Bytes {
+        loop {
+            let mut opened = std::pin::pin!(self.opened.notified());
+            // One that opens from here on wakes us.
+            opened.as_mut().enable();
+            match self.newest(room) {
+                None => opened.await,
+                Some(window) => tokio::select! {
+                    playlist = window.multivariant_when_there() => return playlist,
+                    () = opened => {}
+                },
+            }
+        }
     }
 
     pub(super) const fn clients(&self) -> &Arc<Clients> {

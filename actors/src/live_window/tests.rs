@@ -139,3 +139,24 @@ fn nobody_waits_for_a_packager_that_is_gone() {
     drop(broadcast);
     assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_broadcast_is_woken_by_its_first_segment() {
+    let (mut broadcast, waits) = (Broadcast::new(), Duration::from_secs(5));
+    let [studio, other] = ["studio", "other"].map(|name| RoomName::parse(name).unwrap());
+    let windows = Arc::clone(&broadcast.windows);
+    let mut waiting = pin!(windows.multivariant_when_there(&studio));
+    let mut elsewhere = pin!(windows.multivariant_when_there(&other));
+    assert!(tokio::time::timeout(waits, &mut waiting).await.is_err());
+    // Parts are nothing to begin with, a segment is.
+    broadcast.send(30);
+    broadcast.show();
+    assert!(tokio::time::timeout(waits, &mut waiting).await.is_err());
+    assert!(tokio::time::timeout(waits, &mut elsewhere).await.is_err());
+    broadcast.send(30);
+    broadcast.show();
+    assert!(tokio::time::timeout(waits, &mut waiting).await.is_ok());
+    // A broadcast that opens has no segment; the newest one is what is waited for.
+    let _opened = windows.open(other.clone(), broadcast.window.id().clone(), broadcast.window.settings);
+    assert!(tokio::time::timeout(waits, &mut elsewhere).await.is_err());
+}

@@ -39,6 +39,8 @@ pub struct RoomDescription {
     pub viewers: ViewerCounts,
     /// What is published.
     pub tracks: Vec<TrackDescription>,
+    /// What its publisher should know.
+    pub warnings: Vec<Warning>,
     /// Whether HLS can be had.
     pub hls: HlsStatus,
     /// What becomes of it.
@@ -68,6 +70,22 @@ pub struct ViewerCounts {
     /// Who fetched a playlist in the last half minute.
     pub hls: usize,
 }
+
+/// Something that viewers suffer from and only the publisher can change.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Warning {
+    /// Its stable name.
+    pub code: &'static str,
+    /// What it is and what helps, for people.
+    pub detail: &'static str,
+}
+
+/// The video has B-frames.
+pub(super) const B_FRAMES: Warning = Warning {
+    code: "b_frames",
+    detail: "the video has B-frames, which WebRTC viewers cannot play smoothly; HLS and recordings can: \
+             set the number of B-frames to 0, or the profile to baseline",
+};
 
 /// Describes a published track.
 #[derive(Debug, Serialize)]
@@ -110,7 +128,7 @@ impl Handler<Describe> for Room {
         let now = Instant::now();
         let mut figures: Vec<_> = self.meters.values().map(|meter| meter.figures(now)).collect();
         figures.sort_by_key(|figures| figures.kind);
-        let (room, state) = (self.name.clone(), self.state());
+        let (room, state, warnings) = (self.name.clone(), self.state(), self.warnings());
         let live_since = self.live_since.map(rfc3339);
         let whep = self.viewers();
         let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned();
@@ -132,6 +150,7 @@ impl Handler<Describe> for Room {
                 live_since,
                 viewers,
                 tracks,
+                warnings,
                 hls: status.hls,
                 recording: status.recording,
                 actors,
@@ -147,6 +166,10 @@ impl Room {
             (_, Some(_)) => RoomState::Reconnecting,
             _ => RoomState::Idle,
         }
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.meters.values().filter(|meter| meter.has_b_frames()).map(|_| B_FRAMES).collect()
     }
 
     pub(super) fn viewers(&self) -> usize {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use onair_media::PacketBatch;
+use onair_media::{MediaKind, PacketBatch, SourceId};
 
 use crate::core::offer::{Offer, OfferError, Role};
 use crate::core::session::EndReason;
@@ -39,6 +39,39 @@ pub struct Publish {
     /// Keeps the room.
     pub lease: Lease,
 }
+
+/// Takes the media of an RTSP source in, which needs no session. Returns the number under which it sends, or why it may
+/// not. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "Result<SourceId, AdmitError>")]
+pub struct PublishPulled {
+    /// Its tracks.
+    pub kinds: Vec<MediaKind>,
+    /// Who hears when the room wants no more of it.
+    pub ousted: Recipient<Ousted>,
+    /// Keeps the room.
+    pub lease: Lease,
+}
+
+/// Tells that an RTSP source sends no more under this number. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PullEnded {
+    /// The number that it sent under.
+    pub source: SourceId,
+    /// Why; one that failed may come back into the same broadcast.
+    pub reason: EndReason,
+}
+
+/// Tells an RTSP source that the room wants no more of it. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Ousted(pub EndReason);
+
+/// Counts the WebRTC viewers. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub struct CountViewers;
 
 /// Takes a viewer in. Returns its session, or why not. *Reliable.*
 #[derive(Debug, Message)]

@@ -115,7 +115,7 @@ impl Room {
 
     fn duty(&mut self, id: SessionId, worker: usize, ctx: &Context<Self>) -> Duty {
         match &self.publisher {
-            Some(publisher) if publisher.session == id => Duty::Publish(publisher.source),
+            Some(publisher) if publisher.session() == Some(id) => Duty::Publish(publisher.source),
             _ => Duty::View(self.relay(worker, ctx)),
         }
     }
@@ -168,7 +168,7 @@ impl Room {
     }
 
     fn publishes(&self, id: SessionId) -> bool {
-        self.publisher.as_ref().is_some_and(|Publisher { session, .. }| *session == id)
+        self.publisher.as_ref().and_then(Publisher::session) == Some(id)
     }
 
     /// Sets the one timer at which sessions that wait in vain are looked for.

@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Input, Key, Kind, Shown};
 use crate::config::by_room::ByRoom;
+use crate::config::cameras::{Camera, networks, show_networks};
 use crate::config::duration::{parse_duration, show_duration};
 use crate::config::entries::{IceServer, TokenGrant, glob};
 use crate::config::network::{CorsOrigins, advertised, listen_address, show_advertised};
@@ -27,7 +28,7 @@ const SMALLEST_SPOOL_BYTES: u64 = 64 << 20;
 const FSYNC: [(&str, Fsync); 3] = [("never", Fsync::Never), ("segment", Fsync::Segment), ("part", Fsync::Part)];
 
 /// The table, in the order of the documentation. Keys of one section stand together.
-pub(in crate::config) static KEYS: [Key; 46] = [
+pub(in crate::config) static KEYS: [Key; 49] = [
     Key {
         path: "http.listen",
         kind: Kind::Text,
@@ -296,6 +297,13 @@ pub(in crate::config) static KEYS: [Key; 46] = [
         show: |config| maybe(config.auth.ticket_secret.as_ref().map(ToString::to_string)),
     },
     Key {
+        path: "rooms.timeout_s",
+        kind: Kind::Integer,
+        doc: "Seconds without media after which a camera's session is ended and built anew; 2 to 3600.",
+        set: |config, input| store(&mut config.rooms.timeout, integer(input.item, 2..=3600).map(seconds)),
+        show: |config| one(whole(config.rooms.timeout.as_secs().into())),
+    },
+    Key {
         path: "rooms.*.record",
         kind: Kind::Boolean,
         doc: "Whether broadcasts of the rooms that match the glob are recorded; the last match wins.",
@@ -351,6 +359,24 @@ pub(in crate::config) static KEYS: [Key; 46] = [
         doc: "`record.retention_max_count` of the rooms that match the glob; the last match wins.",
         set: |config, input| for_rooms(&mut config.retention.count, input, max_count),
         show: |config| config.retention.count.show_rooms(|count| or_0(count).into()),
+    },
+    Key {
+        path: "rtsp.allow",
+        kind: Kind::Texts,
+        doc: "Networks whose cameras `POST /api/sources` may add, such as `10.0.0.0/8`; with none the API may add no camera.",
+        set: |config, input| store(&mut config.rtsp.allow, networks(input.item)),
+        show: |config| one(show_networks(&config.rtsp.allow)),
+    },
+    Key {
+        path: "sources",
+        kind: Kind::Tables,
+        doc: "RTSP cameras: `room`, `url` (`rtsp://user:password@host/path`), whether they are pulled `on_demand` only, and \
+              their `transport`, `tcp` unless set to `udp`.",
+        set: |config, input| store(&mut config.sources, Camera::read_all(input.item)),
+        show: |config| match config.sources.as_slice() {
+            [] => Shown::new(),
+            cameras => one(cameras.iter().map(Camera::show).collect::<Array>()),
+        },
     },
     Key {
         path: "webhooks",

@@ -42,7 +42,7 @@ room = "*"
 fn mistakes_of_all_layers_come_together() {
     let mut sources = file("log.format = \"xml\"");
     sources.env = vec![("ONAIR_HTP__LISTEN".into(), "x".into()), ("ONAIR_RECORD__MP4".into(), "yes".into())];
-    sources.flags = vec![set("hls.part_ms", "50"), set("listen", "0.0.0.0:80"), set("sources", "[]"), set("a b", "1")];
+    sources.flags = vec![set("hls.part_ms", "50"), set("listen", "0.0.0.0:80"), set("wells", "[]"), set("a b", "1")];
     assert_eq!(
         mistakes(&sources),
         [
@@ -52,7 +52,7 @@ fn mistakes_of_all_layers_come_together() {
             "--set: a b: is not a dotted key",
             "--set: hls.part_ms: is 50, must be 100 to 60000",
             "--set: listen: unknown key",
-            "--set: sources: unknown key",
+            "--set: wells: unknown key",
         ]
     );
 }

@@ -111,6 +111,18 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "room_has_publisher", "Room has a publisher", detail)
     }
 
+    /// 409: the room is published to by a camera already.
+    pub fn room_has_source(room: &RoomName) -> Self {
+        let detail = format!("{room} already has a source");
+        Self::new(StatusCode::CONFLICT, "room_has_source", "Room has a source", detail)
+    }
+
+    /// 404: no camera publishes to the room.
+    pub fn source_not_found(room: &RoomName) -> Self {
+        let detail = format!("{room} has no source");
+        Self::new(StatusCode::NOT_FOUND, "source_not_found", "Source not found", detail)
+    }
+
     /// 404: the session has ended or never was.
     pub fn session_not_found() -> Self {
         let detail = "the session has ended or never existed";
@@ -191,6 +203,14 @@ impl Problem {
         let challenge = HeaderValue::from_static(r#"Bearer realm="onair", error="insufficient_scope""#);
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", Denied::Forbidden.to_string())
             .with(WWW_AUTHENTICATE, challenge)
+    }
+}
+
+/// Where the server may go at the wish of a client.
+impl Problem {
+    /// 403: the configuration does not let the API pull this camera; `detail` names the key.
+    pub fn source_not_allowed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "source_not_allowed", "Source not allowed", detail.into())
     }
 }
 
