@@ -28,6 +28,7 @@ mod record_rules;
 mod recordings_api;
 mod retention;
 mod rooms;
+mod rtsp;
 mod s3;
 mod shutdown;
 mod srtp_profiles;

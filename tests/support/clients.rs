@@ -97,6 +97,15 @@ pub(crate) fn python(script: &str, arguments: &[&str]) -> Client {
     Client::spawn(command.arg("-u").arg(root().join("tests/clients").join(script)).args(arguments))
 }
 
+/// Runs an RTSP camera (tests/clients/rtsp_camera.py), which says where it is: GStreamer's Python belongs to Debian's.
+pub(crate) fn camera(arguments: &[&str]) -> (Client, u64) {
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg("-u").arg(root().join("tests/clients/rtsp_camera.py")).args(arguments);
+    let client = Client::spawn(&mut command);
+    let ready = client.wait_for("the camera is ready", Duration::from_secs(60), |event| event["event"] == "ready");
+    (client, ready["port"].as_u64().expect("a number"))
+}
+
 /// Runs the ffmpeg 9 of PyPI's imageio-ffmpeg, which knows WHIP; its messages go to `log`.
 pub(crate) fn bundled_ffmpeg(arguments: &[&str], log: &File) -> Client {
     let code = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())";

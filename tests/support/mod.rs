@@ -14,7 +14,7 @@ mod sse;
 mod stored;
 mod wait;
 
-pub(crate) use clients::{Client, bundled_ffmpeg, publish, python};
+pub(crate) use clients::{Client, bundled_ffmpeg, camera, publish, python};
 pub(crate) use http::{Answer, raw_http};
 pub(crate) use media::{clip, decode_errors, decode_errors_beside_gaps, probe, top_level_boxes};
 pub(crate) use offer::Offer;
