@@ -104,11 +104,17 @@ impl LiveWindow {
         self.read().multivariant.clone()
     }
 
-    /// Waits for the multivariant playlist.
+    /// Tells whether players have been told that nothing more will come.
+    pub fn has_ended(&self) -> bool {
+        let has_ended = |kind| self.version(kind).is_some_and(|version| version.progress.ended);
+        has_ended(MediaKind::Video) || has_ended(MediaKind::Audio)
+    }
+
+    /// Waits for the multivariant playlist of a broadcast that goes on.
     pub(super) async fn multivariant_when_there(&self) -> Bytes {
         let (mut video, mut audio) = (self.video.subscribe(), self.audio.subscribe());
         loop {
-            if let Some(playlist) = self.multivariant() {
+            if let Some(playlist) = self.multivariant().filter(|_| !self.has_ended()) {
                 return playlist;
             }
             // The window outlives who waits, so that neither sender is dropped.

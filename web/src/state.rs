@@ -73,16 +73,17 @@ impl AppState {
     }
 
     /// Says that somebody watches a room, and returns what its players begin with, if there is something. A camera that comes
-    /// only for viewers is waited for.
+    /// only for viewers is waited for, also while the end of its last broadcast is still to be seen.
     pub(crate) async fn multivariant(&self, room: &RoomName) -> Option<Bytes> {
         let comes = self.on_demand.want(room, Instant::now());
-        match self.live.newest(room).and_then(|window| window.multivariant()) {
-            None if comes => {
-                let there = self.live.multivariant_when_there(room);
-                tokio::time::timeout(CAMERA_WITHIN, there).await.ok()
+        let newest = self.live.newest(room);
+        if comes && newest.as_ref().is_none_or(|window| window.has_ended() || window.multivariant().is_none()) {
+            let there = self.live.multivariant_when_there(room);
+            if let Ok(playlist) = tokio::time::timeout(CAMERA_WITHIN, there).await {
+                return Some(playlist);
             }
-            playlist => playlist,
         }
+        newest.and_then(|window| window.multivariant())
     }
 
     /// Finds a room or makes it.

@@ -49,8 +49,8 @@ impl LiveWindows {
         OpenWindow { windows: Arc::clone(self), room, window }
     }
 
-    /// Waits until a room has a broadcast that players can begin with, and returns its multivariant playlist. It may never
-    /// come, so that the caller sets a limit.
+    /// Waits until a room has a broadcast that goes on and that players can begin with, and returns its multivariant
+    /// playlist. It may never come, so that the caller sets a limit.
     pub async fn multivariant_when_there(&self, room: &RoomName) -> Bytes {
         loop {
             let mut opened = std::pin::pin!(self.opened.notified());

@@ -156,6 +156,11 @@ async fn who_waits_for_a_broadcast_is_woken_by_its_first_segment() {
     broadcast.send(30);
     broadcast.show();
     assert!(tokio::time::timeout(waits, &mut waiting).await.is_ok());
+    // One that has ended is nothing to begin with.
+    assert!(!broadcast.window.has_ended());
+    broadcast.window.end();
+    assert!(broadcast.window.has_ended() && broadcast.window.multivariant().is_some());
+    assert!(tokio::time::timeout(waits, windows.multivariant_when_there(&studio)).await.is_err());
     // A broadcast that opens has no segment; the newest one is what is waited for.
     let _opened = windows.open(other.clone(), broadcast.window.id().clone(), broadcast.window.settings);
     assert!(tokio::time::timeout(waits, &mut elsewhere).await.is_err());
