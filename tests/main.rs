@@ -29,6 +29,7 @@ mod recordings_api;
 mod retention;
 mod rooms;
 mod rtsp;
+mod rtsp_allow;
 mod s3;
 mod shutdown;
 mod srtp_profiles;

@@ -104,8 +104,10 @@ pub struct SourceDescription {
     pub connected_since: Option<String>,
     /// What ended the last session or attempt; `None` while the camera plays.
     pub error: Option<String>,
-    /// What it sends.
+    /// What is taken of what it sends.
     pub codecs: Vec<Codec>,
+    /// What is not, by the names of SDP such as `audio/mpeg4-generic`: of other codecs, or a second track of its kind.
+    pub skipped: Vec<String>,
     /// How often it was connected.
     pub sessions: u64,
     /// Frames that were not what their codec wants, and were left out.
@@ -144,6 +146,7 @@ struct Playing {
     frames: SpawnHandle,
     /// By the number of the camera's stream.
     tracks: Vec<(usize, PulledTrack)>,
+    skipped: Vec<String>,
     source: SourceId,
     /// Whether the room misses what was just refused.
     is_room_behind: bool,
@@ -160,7 +163,7 @@ impl Camera {
     /// Looks whether a camera of the API may be pulled, as each attempt will once more.
     ///
     /// # Errors
-    /// [`PullError::NoAddress`] or [`PullError::NotAllowed`].
+    /// [`PullError::NoAddress`], [`PullError::NotAllowed`] or [`PullError::OnlyTcp`].
     pub async fn check(&self) -> Result<(), PullError> {
         match &self.allow {
             Some(allow) => resolved(self, allow).await.map(drop),
@@ -225,11 +228,15 @@ impl RtspSource {
     }
 
     fn connected(&mut self, connected: Connected, ctx: &mut Context<Self>) {
-        let Connected { demuxed, tracks, room, source } = connected;
+        let Connected { demuxed, tracks, skipped, room, source } = connected;
         let codecs: Vec<_> = tracks.iter().map(|(_, track)| track.codec()).collect();
         info!(room = %self.camera.room, url = %self.camera.url, ?source, ?codecs, "camera connected");
+        if !skipped.is_empty() {
+            warn!(room = %self.camera.room, url = %self.camera.url, ?skipped, "some tracks of the camera are left out");
+        }
         self.room = Some(room);
-        self.link = Link::Playing(Playing { frames: ctx.add_stream(demuxed), tracks, source, is_room_behind: false });
+        let frames = ctx.add_stream(demuxed);
+        self.link = Link::Playing(Playing { frames, tracks, skipped, source, is_room_behind: false });
         self.pull.connected(Instant::now());
         self.connected_since = Some(SystemTime::now());
         self.error = None;
@@ -362,9 +369,11 @@ impl RtspSource {
     }
 
     fn description(&self) -> SourceDescription {
-        let codecs = match &self.link {
-            Link::Playing(playing) => playing.tracks.iter().map(|(_, track)| track.codec()).collect(),
-            Link::None | Link::Connecting(_) => Vec::new(),
+        let (codecs, skipped) = match &self.link {
+            Link::Playing(Playing { tracks, skipped, .. }) => {
+                (tracks.iter().map(|(_, track)| track.codec()).collect(), skipped.clone())
+            }
+            Link::None | Link::Connecting(_) => Default::default(),
         };
         SourceDescription {
             room: self.camera.room.clone(),
@@ -375,6 +384,7 @@ impl RtspSource {
             connected_since: self.connected_since.map(crate::room::rfc3339),
             error: self.error.clone(),
             codecs,
+            skipped,
             sessions: self.counts.sessions,
             malformed_frames: self.counts.malformed_frames,
             dropped_packets: self.counts.dropped_packets,

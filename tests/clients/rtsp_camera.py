@@ -1,6 +1,6 @@
 """An RTSP camera: GStreamer's server with test pictures and a tone, until standard input ends.
 
-usage: rtsp_camera.py [--port N] [--video h264|bframes|h265|none] [--audio aac|pcmu|pcma|none] [--login USER:PASSWORD]
+usage: rtsp_camera.py [--port N] [--video h264|bframes|h265|none] [--audio aac|pcmu|pcma|l16|none] [--login USER:PASSWORD]
                       [--only tcp|udp]
 Events: `ready` with the port, `played` with the number of sessions so far. The line `mute` on standard input stops all media
 of the present session, which stays. Runs with the Python that Debian's gir1.2-gst-rtsp-server-1.0 is for.
@@ -33,6 +33,7 @@ AUDIO = {
     "aac": "audio/x-raw,rate=44100,channels=2 ! avenc_aac bitrate=96000 ! valve name=audio ! rtpmp4gpay pt=97",
     "pcmu": "audio/x-raw,rate=8000,channels=1 ! mulawenc ! valve name=audio ! rtppcmupay",
     "pcma": "audio/x-raw,rate=8000,channels=1 ! alawenc ! valve name=audio ! rtppcmapay",
+    "l16": "audio/x-raw,rate=44100,channels=2 ! audioconvert ! valve name=audio ! rtpL16pay pt=98",
 }
 PROTOCOLS = {"tcp": GstRtsp.RTSPLowerTrans.TCP, "udp": GstRtsp.RTSPLowerTrans.UDP}
 ROLE = "viewer"

@@ -88,7 +88,7 @@ async fn add(request: HttpRequest, state: web::Data<AppState>, body: web::Payloa
     let camera = camera(&request, &state, body).await?;
     let checked = tokio::time::timeout(RESOLVE_WITHIN, camera.check()).await;
     checked.unwrap_or(Err(PullError::NoAddress)).map_err(|error| match error {
-        PullError::NotAllowed(_) => Problem::source_not_allowed(error.to_string()),
+        PullError::NotAllowed(_) | PullError::OnlyTcp => Problem::source_not_allowed(error.to_string()),
         other => Problem::invalid_request(format!("url: {other}")),
     })?;
     let room = camera.room.clone();

@@ -53,7 +53,7 @@ impl PulledTrack {
     pub fn note_report(&mut self, ntp: u64, timestamp: i64) {
         let (seconds, fraction) = (ntp >> 32, ntp & u64::from(u32::MAX));
         // Below 10^9, for the fraction is below 2^32.
-        let nanos = u32::try_from(fraction * 1_000_000_000 >> 32).unwrap_or_default();
+        let nanos = u32::try_from((fraction * 1_000_000_000) >> 32).unwrap_or_default();
         let rtp_timestamp = self.ticks(timestamp);
         self.packetizer.note_report(SenderReport { ntp: Duration::new(seconds, nanos), rtp_timestamp });
     }
@@ -101,7 +101,7 @@ mod tests {
     fn reports_tie_ticks_to_the_wall() {
         let mut track = track();
         // 10.5 s.
-        track.note_report(10 << 32 | 1 << 31, (1 << 32) + 7);
+        track.note_report((10 << 32) | (1 << 31), (1 << 32) + 7);
         let report = track.frame(frame(0, 0)).unwrap()[0].sender_report;
         assert_eq!(report, Some(SenderReport { ntp: Duration::from_millis(10_500), rtp_timestamp: 7 }));
         track.note_report(u64::MAX, i64::MIN);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use onair_media::{Codec, MediaKind, SourceId};
 use retina::client::{
-    Credentials, Demuxed, Described, InitialSequenceNumberPolicy, InitialTimestampPolicy, PlayOptions, Session,
-    SessionGroup, SessionIdPolicy, SessionOptions, SetupOptions, Stream, TcpTransportOptions,
+    Credentials, Demuxed, InitialSequenceNumberPolicy, InitialTimestampPolicy, PlayOptions, Session, SessionGroup,
+    SessionIdPolicy, SessionOptions, SetupOptions, Stream, TcpTransportOptions, TeardownPolicy,
     Transport as RtpTransport, UdpTransportOptions, UnknownRtcpSsrcPolicy,
 };
 use retina::codec::{FrameFormat, ParameterSetInsertion, aac, h26x};
@@ -21,6 +21,9 @@ use crate::room_manager::{FindOrCreate, RoomHandle, RoomManager};
 
 /// How long is waited until a camera has let go of our last session: some take no second one.
 const STALE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many streams that are left out are named: a camera has a handful.
+const SKIPPED_MAX: usize = 8;
 
 const PROGRAM: &str = concat!("onair/", env!("CARGO_PKG_VERSION"));
 
@@ -41,6 +44,9 @@ pub enum PullError {
     /// Its host has an address that the API may not pull from.
     #[error("the camera's address {0} is not within rtsp.allow")]
     NotAllowed(IpAddr),
+    /// The API may not pull it over UDP: the camera itself would say which host the datagrams go to.
+    #[error("a camera within rtsp.allow is pulled over TCP only")]
+    OnlyTcp,
     /// It refuses us (RTSP 401 or 403).
     #[error("the camera wants a user and password, or refuses those that it was given")]
     Login,
@@ -66,6 +72,8 @@ pub(super) struct Connected {
     pub(super) demuxed: Demuxed,
     /// By the number of the stream.
     pub(super) tracks: Vec<(usize, PulledTrack)>,
+    /// Names what is left out of what it offers.
+    pub(super) skipped: Vec<String>,
     pub(super) room: RoomHandle,
     pub(super) source: SourceId,
 }
@@ -105,11 +113,12 @@ pub(super) async fn connect(
     let creds = login.map(|it| Credentials { username: it.username.clone(), password: it.password.clone() });
     let options = SessionOptions::default().creds(creds).session_group(group).user_agent(PROGRAM.into());
     // Some cameras name another session with each track, and mean the first one.
-    let options = options.session_id(SessionIdPolicy::UseFirst);
+    let options = options.session_id(SessionIdPolicy::UseFirst).teardown(camera.teardown());
     let mut session = Session::describe(url, options).await.map_err(failed)?;
-    let tracks = choose(session.streams());
+    let Choice { tracks, skipped } = choose(session.streams());
+    let skipped: Vec<_> = skipped.iter().map(|name| camera.url.scrub(name)).collect();
     if tracks.is_empty() {
-        return Err(PullError::NothingUsable(camera.url.scrub(&offered(&session))));
+        return Err(PullError::NothingUsable(camera.url.scrub(&skipped.join(", "))));
     }
     for (stream, _) in &tracks {
         let setup = SetupOptions::default().transport(camera.transport.of_rtp()).frame_format(FORMAT);
@@ -124,7 +133,7 @@ pub(super) async fn connect(
     let kinds: Vec<MediaKind> = tracks.iter().map(|(_, track)| track.codec().kind()).collect();
     let publish = PublishPulled { kinds, ousted, lease: room.lease.clone() };
     let source = room.addr.send(publish).await.map_err(|_| PullError::NoRoom)??;
-    Ok(Connected { demuxed, tracks, room, source })
+    Ok(Connected { demuxed, tracks, skipped, room, source })
 }
 
 /// Finds the room of a camera, or makes it.
@@ -135,8 +144,12 @@ pub(super) async fn room_of(camera: &Camera, rooms: &actix::Addr<RoomManager>) -
 /// Returns the URL with an address for its host that is within `allow`: what was looked at is what is connected to.
 ///
 /// # Errors
-/// [`PullError::NoAddress`], or [`PullError::NotAllowed`] when any of the host's addresses lies elsewhere.
+/// [`PullError::NoAddress`]; [`PullError::NotAllowed`] when any of the host's addresses lies elsewhere;
+/// [`PullError::OnlyTcp`].
 pub(super) async fn resolved(camera: &Camera, allow: &[Cidr]) -> Result<url::Url, PullError> {
+    if camera.transport == Transport::Udp {
+        return Err(PullError::OnlyTcp);
+    }
     let mut url = camera.url.url().clone();
     let addresses: Vec<IpAddr> = match url.host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
@@ -160,16 +173,28 @@ pub(super) async fn resolved(camera: &Camera, allow: &[Cidr]) -> Result<url::Url
     Ok(url)
 }
 
-/// Picks the first video and the first audio that we carry.
-fn choose(streams: &[Stream]) -> Vec<(usize, PulledTrack)> {
-    let mut tracks: Vec<(usize, PulledTrack)> = Vec::new();
+/// What is taken of a camera's streams, and what is not.
+#[derive(Debug, Default)]
+struct Choice {
+    tracks: Vec<(usize, PulledTrack)>,
+    skipped: Vec<String>,
+}
+
+/// Picks the first video and the first audio that we carry; what else there is does not keep a camera from being watched.
+fn choose(streams: &[Stream]) -> Choice {
+    let mut choice = Choice::default();
     for (index, stream) in streams.iter().enumerate() {
-        let Some(track) = track_of(stream) else { continue };
-        if tracks.iter().all(|(_, other)| other.codec().kind() != track.codec().kind()) {
-            tracks.push((index, track));
+        let is_new =
+            |track: &PulledTrack| choice.tracks.iter().all(|(_, other)| other.codec().kind() != track.codec().kind());
+        match track_of(stream).filter(is_new) {
+            Some(track) => choice.tracks.push((index, track)),
+            None if choice.skipped.len() < SKIPPED_MAX => {
+                choice.skipped.push(format!("{}/{}", stream.media(), stream.encoding_name()));
+            }
+            None => {}
         }
     }
-    tracks
+    choice
 }
 
 fn track_of(stream: &Stream) -> Option<PulledTrack> {
@@ -180,11 +205,15 @@ fn track_of(stream: &Stream) -> Option<PulledTrack> {
     PulledTrack::new(codec, stream.clock_rate_hz())
 }
 
-/// Names what a camera offers.
-fn offered(session: &Session<Described>) -> String {
-    let names = session.streams().iter().map(|stream| format!("{}/{}", stream.media(), stream.encoding_name()));
-    let names: Vec<_> = names.collect();
-    if names.is_empty() { "no track at all".into() } else { names.join(", ") }
+impl Camera {
+    /// How the last session is let go of. The client says goodbye over a new connection where the old one is gone, to the
+    /// address that the camera's own answer named as its base: with a camera of the API that would lead anywhere.
+    const fn teardown(&self) -> TeardownPolicy {
+        match self.allow {
+            Some(_) => TeardownPolicy::Never,
+            None => TeardownPolicy::Auto,
+        }
+    }
 }
 
 impl Transport {

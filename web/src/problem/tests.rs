@@ -76,6 +76,9 @@ fn every_case_has_its_status_and_header() {
         (Problem::snapshot_unavailable(&room(), "no video"), 404, "snapshot_unavailable", Some(("retry-after", "2"))),
         (Problem::room_not_live(&room()), 409, "room_not_live", Some(("retry-after", "2"))),
         (Problem::room_has_publisher(&room()), 409, "room_has_publisher", None),
+        (Problem::room_has_source(&room()), 409, "room_has_source", None),
+        (Problem::source_not_found(&room()), 404, "source_not_found", None),
+        (Problem::source_not_allowed("rtsp.allow"), 403, "source_not_allowed", None),
         (Problem::precondition_failed("\"ice-2\""), 412, "precondition_failed", Some(("etag", "\"ice-2\""))),
         (Problem::body_too_large(65_536), 413, "body_too_large", None),
         (
