@@ -22,6 +22,14 @@ wanted() {
         echo "chromium chromium"
         echo "python3 python3"
         echo "venv python3-venv"
+        # An RTSP camera, by GStreamer and the Python of Debian.
+        echo "gst-rtsp-server gir1.2-gst-rtsp-server-1.0"
+        echo "gst-rtsp-server python3-gi"
+        echo "gst-plugin:audiotestsrc gstreamer1.0-plugins-base"
+        echo "gst-plugin:rtp gstreamer1.0-plugins-good"
+        echo "gst-plugin:x265 gstreamer1.0-plugins-bad"
+        echo "gst-plugin:x264 gstreamer1.0-plugins-ugly"
+        echo "gst-plugin:libav gstreamer1.0-libav"
         ;;
     esac
 }
@@ -29,6 +37,8 @@ wanted() {
 is_there() {
     case $1 in
     venv) python3 -c 'import venv, ensurepip' >/dev/null 2>&1 ;;
+    gst-rtsp-server) /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' >/dev/null 2>&1 ;;
+    gst-plugin:*) compgen -G "/usr/lib/*/gstreamer-1.0/libgst${1#*:}.so" >/dev/null ;;
     *) has "$1" ;;
     esac
 }
