@@ -308,13 +308,22 @@ impl Handler<Publish> for Room {
 impl Handler<PublishPulled> for Room {
     type Result = Result<SourceId, AdmitError>;
 
-    fn handle(&mut self, PublishPulled { kinds, ousted, lease }: PublishPulled, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        PublishPulled { kinds, ousted, lease }: PublishPulled,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
         if self.shutting_down {
             return Err(AdmitError::ShuttingDown);
         }
-        // A camera comes back by itself, so that it never takes the room from somebody, however silent.
-        if self.publisher.is_some() {
-            return Err(AdmitError::HasPublisher);
+        match self.publisher.as_ref().map(|publisher| &publisher.origin) {
+            None => {}
+            // The same camera once more, which gave up before it had our last answer; or one that is no more.
+            Some(Origin::Pull(before)) if *before == ousted || !before.connected() => {
+                self.publisher_ended(EndReason::Failed, ctx);
+            }
+            // A camera comes back by itself, so that it never takes the room from somebody, however silent.
+            Some(_) => return Err(AdmitError::HasPublisher),
         }
         Ok(self.install(Origin::Pull(ousted), kinds, lease, Instant::now()))
     }

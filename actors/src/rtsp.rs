@@ -5,116 +5,33 @@
 //! built anew, and the broadcast goes on if that took less than `record.reconnect_s`.
 
 mod connect;
+mod media;
+mod messages;
 mod url;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
-use onair_media::{Codec, PacketBatch, RoomName, RtpPacket, SourceId};
+use onair_media::SourceId;
 use retina::client::SessionGroup;
-use retina::codec::CodecItem;
-use retina::rtcp::ReceivedCompoundPacket;
-use serde::Serialize;
 use tracing::{debug, info, warn};
 
-use self::connect::{Connected, connect, resolved, room_of};
-use crate::core::cidr::Cidr;
+use self::connect::{Connected, connect, room_of};
 use crate::core::pull::{LeaveReason, Order, Pull, PullSettings, PullState};
-use crate::core::pulled::{PulledFrame, PulledTrack};
+use crate::core::pulled::PulledTrack;
 use crate::core::session::EndReason;
-use crate::live_window::LiveWindows;
 use crate::observe::{Observe, observed};
-use crate::room::{CountViewers, Media, Ousted, PullEnded};
-use crate::room_manager::{RoomHandle, RoomManager};
+use crate::room::{CountViewers, Ousted, PullEnded};
+use crate::room_manager::RoomHandle;
 use crate::session_id::random;
 
 pub use self::connect::PullError;
+pub use self::messages::{Around, Camera, DescribeSource, Remove, SourceDescription, Transport, Wanted};
 pub use self::url::{CameraUrl, CameraUrlError};
 
 /// How often is looked whether somebody watches a camera on demand.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How a camera sends its media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// Within the RTSP connection: nothing is lost, and firewalls let it pass.
-    #[default]
-    Tcp,
-    /// In datagrams of its own.
-    Udp,
-}
-
-/// Describes a camera.
-#[derive(Debug)]
-pub struct Camera {
-    /// The room that it publishes to.
-    pub room: RoomName,
-    /// Where it is.
-    pub url: CameraUrl,
-    /// Whether it is pulled only while somebody watches.
-    pub on_demand: bool,
-    /// How it sends.
-    pub transport: Transport,
-    /// The networks that it must be in; `None` for one of the configuration file, whose author may pull from anywhere.
-    pub allow: Option<Vec<Cidr>>,
-}
-
-/// What a source needs to know of its surroundings.
-#[derive(Debug, Clone)]
-pub struct Around {
-    /// Where its room is found.
-    pub rooms: Addr<RoomManager>,
-    /// By which HLS players are seen.
-    pub live: Arc<LiveWindows>,
-    /// How long a camera may send no media.
-    pub silence_max: Duration,
-}
-
-/// Tells a source that somebody wants to watch its room. *At most once* a second.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Wanted;
-
-/// Ends a source, and the broadcast of its camera. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Remove;
-
-/// Describes a source. *Reliable.*
-#[derive(Debug, Message)]
-#[rtype(result = "SourceDescription")]
-pub struct DescribeSource;
-
-/// Shows a source to people.
-#[derive(Debug, Clone, Serialize)]
-pub struct SourceDescription {
-    /// Its room.
-    pub room: RoomName,
-    /// Where the camera is, without what may be secret.
-    pub url: String,
-    /// Whether it is pulled only while somebody watches.
-    pub on_demand: bool,
-    /// How it sends.
-    pub transport: Transport,
-    /// How far it is.
-    pub state: PullState,
-    /// Since when it plays, RFC 3339.
-    pub connected_since: Option<String>,
-    /// What ended the last session or attempt; `None` while the camera plays.
-    pub error: Option<String>,
-    /// What is taken of what it sends.
-    pub codecs: Vec<Codec>,
-    /// What is not, by the names of SDP such as `audio/mpeg4-generic`: of other codecs, or a second track of its kind.
-    pub skipped: Vec<String>,
-    /// How often it was connected.
-    pub sessions: u64,
-    /// Frames that were not what their codec wants, and were left out.
-    pub malformed_frames: u64,
-    /// Packets that the room's full mailbox refused.
-    pub dropped_packets: u64,
-}
 
 /// Owns the RTSP session of one camera.
 pub struct RtspSource {
@@ -157,19 +74,6 @@ struct Counts {
     sessions: u64,
     malformed_frames: u64,
     dropped_packets: u64,
-}
-
-impl Camera {
-    /// Looks whether a camera of the API may be pulled, as each attempt will once more.
-    ///
-    /// # Errors
-    /// [`PullError::NoAddress`], [`PullError::NotAllowed`] or [`PullError::OnlyTcp`].
-    pub async fn check(&self) -> Result<(), PullError> {
-        match &self.allow {
-            Some(allow) => resolved(self, allow).await.map(drop),
-            None => Ok(()),
-        }
-    }
 }
 
 impl RtspSource {
@@ -294,49 +198,6 @@ impl RtspSource {
         }
     }
 
-    /// Hands a frame to the room, in packets.
-    fn frame(&mut self, stream: usize, frame: PulledFrame<'_>, ctx: &mut Context<Self>) {
-        let Link::Playing(playing) = &mut self.link else { return };
-        let Some((_, track)) = playing.tracks.iter_mut().find(|(other, _)| *other == stream) else { return };
-        match track.frame(frame) {
-            Ok(packets) if packets.is_empty() => {}
-            Ok(packets) => {
-                self.pull.heard(frame.received_at);
-                self.publish(packets, ctx);
-            }
-            Err(error) => {
-                self.counts.malformed_frames += 1;
-                debug!(room = %self.camera.room, %error, "a frame of the camera is left out");
-            }
-        }
-    }
-
-    fn publish(&mut self, packets: Vec<RtpPacket>, ctx: &mut Context<Self>) {
-        let (Link::Playing(playing), Some(room)) = (&mut self.link, &self.room) else { return };
-        let count = packets.len() as u64;
-        let batch = Arc::new(PacketBatch { source: playing.source, packets });
-        let sent = room.addr.try_send(Media { batch, after_gap: playing.is_room_behind });
-        playing.is_room_behind = sent.is_err();
-        match sent {
-            Ok(()) => {}
-            Err(SendError::Full(_)) => self.counts.dropped_packets += count,
-            Err(SendError::Closed(_)) => {
-                self.room = None;
-                self.lost("the room is gone", ctx);
-                self.settle(ctx);
-            }
-        }
-    }
-
-    fn report(&mut self, report: &ReceivedCompoundPacket) {
-        let Link::Playing(playing) = &mut self.link else { return };
-        let Some(timestamp) = report.rtp_timestamp() else { return };
-        let Some(Ok(Some(sender))) = report.pkts().next().map(|packet| packet.as_sender_report()) else { return };
-        if let Some((_, track)) = playing.tracks.iter_mut().find(|(stream, _)| *stream == report.stream_id()) {
-            track.note_report(sender.ntp_timestamp().0, timestamp.timestamp());
-        }
-    }
-
     /// Keeps a camera on demand for whoever watches.
     fn look_for_viewers(&mut self, ctx: &mut Context<Self>) {
         let Some(room) = &self.room else { return };
@@ -422,43 +283,6 @@ impl Actor for RtspSource {
     }
 }
 
-impl StreamHandler<Result<CodecItem, retina::Error>> for RtspSource {
-    fn handle(&mut self, item: Result<CodecItem, retina::Error>, ctx: &mut Self::Context) {
-        // A session that was let go of may have something left to say.
-        if !matches!(self.link, Link::Playing(_)) {
-            return;
-        }
-        match item {
-            Ok(CodecItem::VideoFrame(frame)) => {
-                let (timestamp, lost_packets) = (frame.timestamp().timestamp(), frame.loss());
-                let received_at = frame.end_ctx().received();
-                let pulled = PulledFrame { data: frame.data(), timestamp, lost_packets, received_at };
-                self.frame(frame.stream_id(), pulled, ctx);
-            }
-            Ok(CodecItem::AudioFrame(frame)) => {
-                let (timestamp, lost_packets) = (frame.timestamp().timestamp(), frame.loss());
-                let received_at = frame.ctx().received();
-                let pulled = PulledFrame { data: frame.data(), timestamp, lost_packets, received_at };
-                self.frame(frame.stream_id(), pulled, ctx);
-            }
-            Ok(CodecItem::Rtcp(report)) => self.report(&report),
-            Ok(_) => {}
-            // Whatever it is, the client does not go on behind it.
-            Err(error) => {
-                self.lost(&PullError::of(&error, &self.camera).to_string(), ctx);
-                self.settle(ctx);
-            }
-        }
-    }
-
-    fn finished(&mut self, ctx: &mut Self::Context) {
-        if matches!(self.link, Link::Playing(_)) {
-            self.lost("the camera ended the session", ctx);
-            self.settle(ctx);
-        }
-    }
-}
-
 impl Handler<Wanted> for RtspSource {
     type Result = ();
 
@@ -472,7 +296,8 @@ impl Handler<Ousted> for RtspSource {
     type Result = ();
 
     fn handle(&mut self, Ousted(reason): Ousted, ctx: &mut Self::Context) {
-        if matches!(self.link, Link::Playing(_)) {
+        // Also when its word that it took us has yet to be read.
+        if !matches!(self.link, Link::None) {
             self.pull.ended(Instant::now(), jitter());
             let why =
                 if reason == EndReason::TakenOver { "another publisher took the room" } else { "the room ended it" };
