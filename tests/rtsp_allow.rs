@@ -69,6 +69,56 @@ fn the_api_adds_cameras_within_its_networks() {
     finished_recording(&server, "cam");
 }
 
+/// It takes the whole server's `admin`, and no page of another site.
+#[test]
+fn only_admins_have_to_do_with_cameras() {
+    let tokens = "auth.tokens=[{ token = \"viewer-hunter2\", can = [\"view\", \"publish\"] }, \
+                  { token = \"gate-hunter2\", can = [\"admin\"], rooms = \"gate\" }, \
+                  { token = \"admin-hunter2\", can = [\"admin\"] }]";
+    let closed = Server::with(&["--set", "auth.mode=token", "--set", tokens, "--set", "rtsp.allow=127.0.0.1"]);
+    let body = json!({ "room": "gate", "url": "rtsp://127.0.0.1:9/", "on_demand": true });
+    let paths = [(Method::GET, ""), (Method::POST, ""), (Method::GET, "/gate"), (Method::DELETE, "/gate")];
+    for (method, path) in &paths {
+        let request = |token: Option<&str>| -> Answer {
+            let request = closed.request(method.clone(), &format!("/api/sources{path}")).json(&body);
+            let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+            request.send().expect("the server is up").into()
+        };
+        request(None).refused(401, "token_required");
+        request(Some("viewer-hunter2")).refused(403, "forbidden");
+        request(Some("gate-hunter2")).refused(403, "forbidden");
+    }
+    for ((method, path), status) in paths.into_iter().zip([200, 201, 200, 204]) {
+        let request = closed.request(method, &format!("/api/sources{path}")).bearer_auth("admin-hunter2").json(&body);
+        assert_eq!(Answer::from(request.send().expect("the server is up")).status, status, "{path}");
+    }
+
+    let open = Server::with(&["--set", "rtsp.allow=127.0.0.1"]);
+    for (method, path) in [(Method::POST, "/api/sources"), (Method::DELETE, "/api/sources/gate")] {
+        let foreign = open.request(method, path).header("origin", "https://example.org").json(&body);
+        Answer::from(foreign.send().expect("the server is up")).refused(403, "forbidden");
+    }
+}
+
+/// There are so many sources and no more; one that goes makes room for another.
+#[test]
+fn sources_have_a_limit() {
+    let server = Server::with(&["--set", "rtsp.allow=127.0.0.1"]);
+    let body =
+        |number: u32| json!({ "room": format!("cam-{number}"), "url": "rtsp://127.0.0.1:9/", "on_demand": true });
+    for number in 0..1_000 {
+        assert_eq!(post(&server, &body(number)).status, 201, "{number}");
+    }
+    let refused = post(&server, &body(1_000)).refused(503, "overloaded");
+    assert!(refused.text().contains("1000 sources"), "{}", refused.text());
+    let list = server.json("/api/sources").expect("a list");
+    assert_eq!(list["sources"].as_array().map(Vec::len), Some(1_000));
+    assert_eq!(ask(&server, Method::DELETE, "/api/sources/cam-7").status, 204);
+    assert_eq!(post(&server, &body(1_000)).status, 201);
+    let long = json!({ "room": "cam", "url": "rtsp://127.0.0.1/".to_owned() + &"x".repeat(9_000) });
+    post(&server, &long).refused(413, "body_too_large");
+}
+
 /// A camera within the networks names a host outside of them: nothing is sent there.
 #[test]
 fn a_camera_does_not_lead_out_of_its_networks() {
