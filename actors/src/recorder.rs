@@ -82,6 +82,8 @@ pub struct Recorder {
     /// What is to be written next, and how much media that is.
     inbox: Vec<Note>,
     inbox_bytes: usize,
+    /// Whether the timer is set after which the journal is written that could not be.
+    retries_journal: bool,
     phase: Phase,
     /// How many spooled objects are on their way to the store.
     objects_under_way: usize,
@@ -158,6 +160,7 @@ impl Recorder {
             writer,
             inbox: Vec::new(),
             inbox_bytes: 0,
+            retries_journal: false,
             phase,
             objects_under_way: 0,
             is_mp4_under_way: false,
@@ -211,7 +214,12 @@ impl Recorder {
 
     /// Tells whether everything that was recorded is written, stored and listed.
     fn is_drained(&self) -> bool {
-        self.writer.is_some() && self.inbox.is_empty() && self.ledger.is_stopped() && self.ledger.is_drained()
+        self.is_written() && self.ledger.is_stopped() && self.ledger.is_drained()
+    }
+
+    /// Tells whether everything that came is in the journal.
+    fn is_written(&self) -> bool {
+        self.inbox.is_empty() && self.writer.as_ref().is_some_and(SpoolWriter::is_flushed)
     }
 
     /// Hands what is whole in the spool to the uploader, a few objects at a time.

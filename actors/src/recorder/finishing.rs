@@ -71,8 +71,8 @@ impl Recorder {
 
     /// The store has lost the upload: everything is put again, from the spool and from what is stored.
     fn find_pieces_again(&mut self, ctx: &mut Context<Self>) {
-        // Nothing is written in the meantime: no piece may be missed, and none counted twice.
-        let Some(writer) = self.writer.take() else { return };
+        // Nothing is written in the meantime, and what is written is applied: no piece may be missed, and none counted twice.
+        let Some(writer) = self.writer.take_if(|writer| writer.is_flushed()) else { return };
         self.is_mp4_under_way = true;
         let (spool, room, id) = (Arc::clone(&self.archive.spool), self.room.clone(), self.id.clone());
         let find = off_thread(move || spool.pieces(&room, &id));

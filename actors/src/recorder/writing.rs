@@ -1,7 +1,7 @@
 //! Into the spool: what is cut and what happens is written in batches, away from the actors' threads.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use onair_recorder::journal::Entry;
@@ -11,6 +11,9 @@ use tracing::{error, warn};
 
 use super::{Phase, Recorder};
 use crate::uploader::with_cause;
+
+/// How long after the journal could not be written it is tried again, if nothing comes to be written before that.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Something to be written.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub(super) enum Note {
 /// What became of a batch.
 struct Written {
     writer: SpoolWriter,
-    /// What is in the journal now.
+    /// What is in the journal since this batch: of it, and of those before it that the disk refused.
     entries: Vec<Entry>,
     cuts: u64,
     /// The first thing that went wrong.
@@ -33,24 +36,21 @@ struct Written {
 
 /// Writes a batch; blocks.
 fn write_all(mut writer: SpoolWriter, notes: Vec<Note>) -> Written {
-    let (mut entries, mut cuts, mut error) = (Vec::new(), 0, None);
+    let (mut cuts, mut error) = (0, None);
     for note in notes {
         match note {
             Note::Cut(cut) => {
                 cuts += 1;
-                let (written, outcome) = writer.cut(&cut);
-                entries.extend(written);
+                let outcome = writer.cut(&cut);
                 error = error.or_else(|| outcome.err().map(|error| with_cause(&error)));
             }
-            Note::Entry(entry) => {
-                writer.note(&entry);
-                entries.push(entry);
-            }
+            Note::Entry(entry) => writer.note(entry),
         }
     }
-    if let Err(failed) = writer.flush() {
+    let entries = writer.flush().unwrap_or_else(|failed| {
         error.get_or_insert_with(|| format!("write the journal: {failed}"));
-    }
+        Vec::new()
+    });
     Written { writer, entries, cuts, error }
 }
 
@@ -74,6 +74,10 @@ impl Recorder {
         if self.inbox.is_empty() {
             return;
         }
+        self.write_inbox(ctx);
+    }
+
+    fn write_inbox(&mut self, ctx: &mut Context<Self>) {
         let Some(writer) = self.writer.take() else { return };
         let notes = std::mem::take(&mut self.inbox);
         self.inbox_bytes = 0;
@@ -85,6 +89,10 @@ impl Recorder {
     }
 
     fn written(&mut self, written: Written, ctx: &mut Context<Self>) {
+        if !written.writer.is_flushed() && !self.retries_journal {
+            self.retries_journal = true;
+            ctx.run_later(JOURNAL_RETRY, |recorder, ctx| recorder.retry_journal(ctx));
+        }
         self.writer = Some(written.writer);
         for entry in &written.entries {
             self.ledger.apply(entry);
@@ -102,6 +110,14 @@ impl Recorder {
         }
         self.let_go(&written.entries);
         self.go_on(ctx);
+    }
+
+    /// Writes what the journal did not take, if that did not go with what came later.
+    fn retry_journal(&mut self, ctx: &mut Context<Self>) {
+        self.retries_journal = false;
+        if self.writer.as_ref().is_some_and(|writer| !writer.is_flushed()) {
+            self.write_inbox(ctx);
+        }
     }
 
     /// Lets the spool remove what nothing needs any more, and what only saves a way to the store.

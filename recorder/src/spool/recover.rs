@@ -277,7 +277,7 @@ fn replace_journal(folder: &Path, journal: &[u8]) -> Result<File, SpoolError> {
     written.map_err(SpoolError::at("write", &fresh))?;
     fs::rename(&fresh, &path).map_err(SpoolError::at("rename", &path))?;
     sync_directory(folder).map_err(SpoolError::at("sync", folder))?;
-    OpenOptions::new().append(true).open(&path).map_err(SpoolError::at("open", &path))
+    OpenOptions::new().write(true).open(&path).map_err(SpoolError::at("open", &path))
 }
 
 fn names_in(directory: &Path) -> Result<Vec<String>, SpoolError> {

@@ -80,10 +80,8 @@ fn cuts() -> Vec<Cut> {
 /// Writes cuts and applies the entries.
 fn write<'a>(writer: &mut SpoolWriter, ledger: &mut Ledger, cuts: impl IntoIterator<Item = &'a Cut>) {
     for cut in cuts {
-        let (entries, outcome) = writer.cut(cut);
-        outcome.unwrap();
-        writer.flush().unwrap();
-        entries.iter().for_each(|entry| ledger.apply(entry));
+        writer.cut(cut).unwrap();
+        flush(writer, ledger);
     }
 }
 
@@ -93,9 +91,13 @@ fn begin(stage: &Stage, spool: &Arc<Spool>) -> (SpoolWriter, Ledger) {
 }
 
 fn note(writer: &mut SpoolWriter, ledger: &mut Ledger, entry: Entry) {
-    writer.note(&entry);
-    writer.flush().unwrap();
-    ledger.apply(&entry);
+    writer.note(entry);
+    flush(writer, ledger);
+}
+
+/// Writes the journal and applies what is in it now.
+fn flush(writer: &mut SpoolWriter, ledger: &mut Ledger) {
+    writer.flush().unwrap().iter().for_each(|entry| ledger.apply(entry));
 }
 
 /// Stores everything that is ready into a map, as an uploader does, and the parts of the MP4 into another.
@@ -281,10 +283,8 @@ fn a_full_spool_leaves_a_gap_and_goes_on() {
     let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
     let mut refused = 0;
     for (index, cut) in cuts.iter().enumerate() {
-        let (entries, outcome) = writer.cut(cut);
-        refused += u32::from(outcome.is_err());
-        writer.flush().unwrap();
-        entries.iter().for_each(|entry| ledger.apply(entry));
+        refused += u32::from(writer.cut(cut).is_err());
+        flush(&mut writer, &mut ledger);
         // The store comes back after three quarters.
         if index > cuts.len() * 3 / 4 {
             upload(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
@@ -302,6 +302,73 @@ fn a_full_spool_leaves_a_gap_and_goes_on() {
     for segment in &manifest.segments {
         assert_eq!(sha256_hex(&store[&segment.name]), segment.sha256, "{}", segment.name);
     }
+}
+
+/// A disk that takes no more of a journal.
+fn full() -> File {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+/// What the journal did not take was taken for done: segments went to the store, and after a crash nobody knew of them.
+#[test]
+fn what_the_journal_does_not_have_has_no_consequences() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let (before, after) = cuts.split_at(cuts.len() / 2);
+    write(&mut writer, &mut ledger, before);
+    upload(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    let journal_bytes = fs::metadata(stage.folder().join(JOURNAL)).unwrap().len();
+    let journal = writer.replace_journal(full());
+    for cut in after {
+        writer.cut(cut).unwrap();
+        assert_eq!(writer.flush().unwrap_err().kind(), ErrorKind::StorageFull);
+    }
+    assert!(!writer.is_flushed() && ledger.next_object().is_none());
+
+    // The disk is well again: everything follows, once.
+    writer.replace_journal(journal);
+    flush(&mut writer, &mut ledger);
+    assert!(writer.is_flushed() && writer.flush().unwrap().is_empty());
+    assert!(fs::metadata(stage.folder().join(JOURNAL)).unwrap().len() > journal_bytes);
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270);
+    assert_eq!((ledger.manifest().segments.len(), ledger.manifest().gaps.len()), (10, 0));
+}
+
+/// Memory does not grow with the time for which a disk fails: media is not taken then, and there is a gap.
+#[test]
+fn a_journal_that_fails_for_long_leaves_a_gap() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let of_number = |from: u64, to: u64| {
+        cuts.iter().filter(move |cut| match cut {
+            Cut::Part(part) => (from..to).contains(&part.msn),
+            Cut::Segment(segment) => (from..to).contains(&segment.msn),
+            Cut::Init(_) | Cut::KeyframeWanted => from == 1,
+        })
+    };
+    write(&mut writer, &mut ledger, of_number(1, 3));
+    let journal = writer.replace_journal(full());
+    let long = Entry::Lost { object: "x".repeat(64 << 10) };
+    std::iter::repeat_n(long, 20).for_each(|entry| writer.note(entry));
+    for cut in of_number(3, 4) {
+        // Some are refused, and none is written.
+        let _ = writer.cut(cut);
+        writer.flush().unwrap_err();
+    }
+    writer.replace_journal(journal);
+    flush(&mut writer, &mut ledger);
+    write(&mut writer, &mut ledger, of_number(4, u64::MAX));
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270 - 60);
+    let gaps: Vec<_> = ledger.manifest().gaps.iter().map(|gap| (gap.start_ms, gap.duration_ms, gap.reason)).collect();
+    assert_eq!(gaps, [(4_000, 2_000, GapReason::SpoolFull)]);
 }
 
 /// Media whose initialisation segment never came was in the parts that went up, and not in the header that says where
