@@ -124,3 +124,39 @@ fn every_byte_reaches_a_store_that_misbehaves() {
     }
     assert!(s3.uploads().is_empty(), "no upload is left behind");
 }
+
+/// Eight ended broadcasts of a room could wait for the store. The ninth had neither HLS nor a recording.
+#[test]
+fn broadcasts_that_wait_for_the_store_do_not_keep_the_next_one_out() {
+    const BROADCASTS: usize = 10;
+    let _alone = alone();
+    let mut s3 = S3::start();
+    let proxy = Proxy::before(s3.address());
+    proxy.decide(|_| Fate::Dead);
+    let arguments = S3::arguments(&proxy.address());
+    let mut server = Server::with(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let recordings: Vec<String> = (0..BROADCASTS)
+        .map(|_| {
+            let mut publisher = publish("h264-only.mp4", &server.url("/whip/room"), &[]);
+            let room = server.wait_for_room("room", "it has HLS and is recorded", |room| {
+                room["hls"]["state"] == "ready" && room["recording"]["state"] == "recording"
+            });
+            assert!(publisher.wait(Duration::from_secs(60)).success());
+            server.wait_for_room("room", "it is over", |room| room["state"] == "idle");
+            room["recording"]["recording"].as_str().expect("an id").to_owned()
+        })
+        .collect();
+    proxy.decide(|_| Fate::Passed);
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(server.run("recover").status.code(), Some(0));
+    for recording in &recordings {
+        let objects = s3.recording("room", recording);
+        let manifest = manifest(&objects);
+        assert_eq!(
+            (&manifest["state"], &manifest["gaps"]),
+            (&"complete".into(), &Value::Array(Vec::new())),
+            "{manifest}"
+        );
+        check_stored(&objects, &manifest);
+    }
+}

@@ -19,6 +19,7 @@ use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::pictures::Still;
 use crate::recorder::{Listeners, recording_id};
+use crate::recovery::TakeUp;
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::{RecordRule, Shared};
 
@@ -273,13 +274,19 @@ impl Packager {
         let state = match (newest, self.phase) {
             (Some(_), Phase::Live) if self.recordings.goes_on() => RecordingState::Recording,
             _ if self.unavailable.is_some() || self.refusal.is_some() => RecordingState::Unavailable,
-            (Some(_), _) if self.recordings.are_done() => RecordingState::Stored,
-            (Some(_), _) => RecordingState::Finishing,
+            (Some(_), _) => match self.recordings.end_of_newest() {
+                Some(RecordingEnd::Stored) => RecordingState::Stored,
+                Some(RecordingEnd::GivenUp(_)) => RecordingState::Failed,
+                Some(RecordingEnd::Left) | None => RecordingState::Finishing,
+            },
             (None, Phase::Live) if self.is_to_be_recorded() => RecordingState::Starting,
             (None, _) => RecordingState::Off,
         };
-        let reason = self.unavailable.clone().or_else(|| self.refusal.clone());
-        let reason = reason.filter(|_| state == RecordingState::Unavailable);
+        let reason = match (state, self.recordings.end_of_newest()) {
+            (RecordingState::Unavailable, _) => self.unavailable.clone().or_else(|| self.refusal.clone()),
+            (RecordingState::Failed, Some(RecordingEnd::GivenUp(reason))) => Some(reason.clone()),
+            _ => None,
+        };
         RecordingStatus { state, recording: newest.map(ToString::to_string), reason }
     }
 
@@ -395,9 +402,24 @@ impl Handler<Spooled> for Packager {
 impl Handler<RecordingDone> for Packager {
     type Result = ();
 
-    fn handle(&mut self, RecordingDone(id): RecordingDone, ctx: &mut Self::Context) {
-        self.recordings.done(&id);
+    fn handle(&mut self, done: RecordingDone, ctx: &mut Self::Context) {
+        if done.end == RecordingEnd::Left {
+            let (room, recording) = (self.name.clone(), done.recording.clone());
+            self.shared.recovery.do_send(TakeUp { room, recording, done: ctx.address().recipient() });
+        }
+        self.recordings.done(done);
         self.announce(Instant::now());
+        self.stop_when_done(ctx);
+    }
+}
+
+impl Handler<LetGo> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, _: LetGo, ctx: &mut Self::Context) {
+        self.phase = Phase::Ended { lingered: true };
+        self.let_go_of_media();
+        self.recordings.leave();
         self.stop_when_done(ctx);
     }
 }

@@ -5,11 +5,13 @@
 
 mod finishing;
 mod pictures;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use bytes::Bytes;
@@ -28,7 +30,7 @@ use crate::archive::Archive;
 use crate::core::quiet::OncePerSecond;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
-use crate::packager::{RecordingDone, Spooled};
+use crate::packager::{RecordingDone, RecordingEnd, Spooled};
 use crate::session_id::random;
 use crate::uploader::{Content, Done, Outcome, Put, PutFailure};
 
@@ -43,6 +45,10 @@ const OBJECTS_AT_ONCE: usize = 4;
 /// writing it for each of them would cost the square of the length.
 const INDEX_SHARE: u64 = 50;
 
+/// How long nothing may come of an ended recording, for the store does not answer, before it is left to be taken up later:
+/// then it costs no more than its place in the spool.
+const LEAVE_AFTER: Duration = Duration::from_secs(120);
+
 /// Takes a cut. *Reliable*: a full mailbox is a gap that the packager counts.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -52,6 +58,11 @@ pub struct Record(pub Cut);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopRecording;
+
+/// Others need what it holds in memory: an ended recording is left in the spool to be taken up later. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Leave;
 
 /// Names a recording that begins at `start`.
 pub fn recording_id(start: DateTime<Utc>) -> RecordingId {
@@ -96,6 +107,12 @@ pub struct Recorder {
     next_index_ms: u64,
     /// How many segments and gaps were told of.
     told: (usize, usize),
+    /// What is told when it ends.
+    end: RecordingEnd,
+    /// Whether it ends as soon as everything that it knows is written.
+    leaves: bool,
+    /// How often it heard from the store.
+    heard: u64,
     failures: u64,
     last_error: Option<String>,
     quiet: OncePerSecond,
@@ -168,6 +185,9 @@ impl Recorder {
             index: VecDeque::new(),
             next_index_ms: 0,
             told,
+            end: RecordingEnd::GivenUp("the recorder has ended by mistake".into()),
+            leaves: false,
+            heard: 0,
             failures: 0,
             last_error: None,
             quiet: OncePerSecond::default(),
@@ -210,6 +230,23 @@ impl Recorder {
             _ => {}
         }
         self.tell();
+        if self.leaves && self.phase != Phase::Done && self.is_written() {
+            info!(recording = %self.id, "waits in the spool, for the store does not answer");
+            self.end = RecordingEnd::Left;
+            ctx.stop();
+        }
+    }
+
+    /// Leaves when nothing has come from the store for long.
+    fn watch_store(&self, ctx: &mut Context<Self>) {
+        let heard = self.heard;
+        ctx.run_later(LEAVE_AFTER, move |recorder, ctx| {
+            if recorder.heard == heard {
+                ctx.notify(Leave);
+            } else {
+                recorder.watch_store(ctx);
+            }
+        });
     }
 
     /// Tells whether everything that was recorded is written, stored and listed.
@@ -326,6 +363,7 @@ impl Recorder {
     /// The recording is whole: the spool is not needed any more.
     fn seal(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Done;
+        self.end = RecordingEnd::Stored;
         let manifest = self.ledger.manifest();
         info!(room = %self.room, recording = %self.id, duration_ms = manifest.duration_ms, "stored");
         self.publish(match manifest.state {
@@ -338,6 +376,7 @@ impl Recorder {
     /// The recording cannot go on; what is in the spool stays for the next start.
     fn give_up(&mut self, what: &str, error: &str, ctx: &mut Context<Self>) {
         self.note_failure(what, error);
+        self.end = RecordingEnd::GivenUp(format!("{what}: {error}"));
         self.publish(RecordingEvent::incomplete());
         ctx.stop();
     }
@@ -346,7 +385,8 @@ impl Recorder {
 impl Drop for Recorder {
     /// Says that nothing follows, in whatever way the actor goes: its packager and room wait for it.
     fn drop(&mut self) {
-        self.listeners.done.do_send(RecordingDone(self.id.clone()));
+        let end = std::mem::replace(&mut self.end, RecordingEnd::Left);
+        self.listeners.done.do_send(RecordingDone { recording: self.id.clone(), end });
     }
 }
 
@@ -392,7 +432,17 @@ impl Handler<StopRecording> for Recorder {
         if self.phase == Phase::Recording {
             self.phase = Phase::Draining;
             self.inbox.push(Note::Entry(Entry::Stopped));
+            self.watch_store(ctx);
         }
+        self.go_on(ctx);
+    }
+}
+
+impl Handler<Leave> for Recorder {
+    type Result = ();
+
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) {
+        self.leaves = self.phase != Phase::Recording;
         self.go_on(ctx);
     }
 }
@@ -401,6 +451,7 @@ impl Handler<Done> for Recorder {
     type Result = ();
 
     fn handle(&mut self, done: Done, ctx: &mut Self::Context) {
+        self.heard += 1;
         let name = &done.object.name;
         if *name == ObjectName::progressive() {
             self.mp4_done(done.outcome);

@@ -16,12 +16,12 @@ use onair_recorder::journal::Begun;
 use onair_recorder::{Cut, Extent, ExtentLimits, Init, MP4_MEDIA_MAX_BYTES};
 use tracing::{info, warn};
 
-use super::Spooled;
+use super::{RecordingDone, RecordingEnd, Spooled};
 use crate::archive::Archive;
 use crate::core::quiet::OncePerSecond;
 use crate::mailbox::start_here;
 use crate::observe::{Observe, observe};
-use crate::recorder::{Listeners, Record, Recorder, StopRecording};
+use crate::recorder::{Leave, Listeners, Record, Recorder, StopRecording};
 use crate::shared::RecordRule;
 
 /// How long a cut waits for the spool before it is announced all the same.
@@ -32,10 +32,10 @@ const SPOOL_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Recordings {
     current: Option<Current>,
     is_to_be_continued: bool,
-    /// The ids of those that are not stored yet, the current one included.
-    unfinished: Vec<RecordingId>,
-    /// The newest one, whatever became of it.
-    newest: Option<RecordingId>,
+    /// Those whose recorders are at work, the current one included.
+    unfinished: Vec<(RecordingId, Addr<Recorder>)>,
+    /// The newest one, and what became of it.
+    newest: Option<(RecordingId, Option<RecordingEnd>)>,
     /// The initialisation segments in force, by rendition and index, and those before them: the newest number may
     /// still need one whose successor was cut for the next.
     inits: HashMap<(MediaKind, u32), KnownInit>,
@@ -114,8 +114,8 @@ impl Recordings {
         info!(room = %begun.room, recording = %begun.recording, "recording");
         let id = begun.recording.clone();
         let recorder = start_here(Recorder::new(begun, Arc::clone(archive), listeners));
-        self.unfinished.push(id.clone());
-        self.newest = Some(id.clone());
+        self.unfinished.push((id.clone(), recorder.clone()));
+        self.newest = Some((id.clone(), None));
         self.current = Some(Current { id, recorder, shape, extent: Extent::default(), ends: false });
         self.is_to_be_continued = false;
         self.hand_on_newest();
@@ -161,14 +161,26 @@ impl Recordings {
         self.current.is_some()
     }
 
-    /// Tells whether everything of every recording is stored, or given up.
+    /// Has the ended recordings wait in the spool.
+    pub(super) fn leave(&self) {
+        for (_, recorder) in &self.unfinished {
+            recorder.do_send(Leave);
+        }
+    }
+
+    /// Tells whether every recording is stored, left in the spool or given up.
     pub(super) fn are_done(&self) -> bool {
         self.unfinished.is_empty()
     }
 
     /// Returns the newest recording.
-    pub(super) const fn newest(&self) -> Option<&RecordingId> {
-        self.newest.as_ref()
+    pub(super) fn newest(&self) -> Option<&RecordingId> {
+        self.newest.as_ref().map(|(id, _)| id)
+    }
+
+    /// Returns what became of the newest recording, once its recorder has nothing more to do.
+    pub(super) fn end_of_newest(&self) -> Option<&RecordingEnd> {
+        self.newest.as_ref().and_then(|(_, end)| end.as_ref())
     }
 
     /// Looks at the next cut before it is pushed: where a number begins, the current recording may be at its end.
@@ -210,13 +222,16 @@ impl Recordings {
         }
     }
 
-    /// Hears that a recorder is gone.
-    pub(super) fn done(&mut self, id: &RecordingId) {
-        self.unfinished.retain(|other| other != id);
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.recording.as_ref() == Some(id)) {
+    /// Hears that a recorder is gone, or that what it left is stored.
+    pub(super) fn done(&mut self, RecordingDone { recording: id, end }: RecordingDone) {
+        self.unfinished.retain(|(other, _)| *other != id);
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.recording.as_ref() == Some(&id)) {
             waiting.spooled = true;
         }
-        if self.current.as_ref().is_some_and(|current| current.id == *id) {
+        if let Some((_, of_newest)) = self.newest.as_mut().filter(|(newest, _)| *newest == id) {
+            *of_newest = Some(end);
+        }
+        if self.current.as_ref().is_some_and(|current| current.id == id) {
             warn!(recording = %id, "the recording has ended before its broadcast");
             self.current = None;
         }
@@ -379,6 +394,21 @@ mod tests {
                 }
             }
             assert_eq!((recordings.is_recording(), recordings.is_to_be_continued()), (false, !ends_by_hand));
+        }
+    }
+
+    /// The room said that a recording was stored whose recorder had given up.
+    #[test]
+    fn what_became_of_the_newest_recording_is_known() {
+        let [older, newest] =
+            ["20261122T063000Z-7f3a9c", "20261122T073000Z-7f3a9c"].map(|id| RecordingId::parse(id).unwrap());
+        let ends = [RecordingEnd::GivenUp("the disk is broken".into()), RecordingEnd::Left, RecordingEnd::Stored];
+        for end in ends {
+            let mut recordings = Recordings { newest: Some((newest.clone(), None)), ..Recordings::default() };
+            recordings.done(RecordingDone { recording: older.clone(), end: RecordingEnd::Stored });
+            assert_eq!(recordings.end_of_newest(), None);
+            recordings.done(RecordingDone { recording: newest.clone(), end: end.clone() });
+            assert_eq!(recordings.end_of_newest(), Some(&end));
         }
     }
 

@@ -54,11 +54,14 @@ impl Recorder {
 
     /// Builds the header and finds out which parts are left.
     fn plan_the_end(&mut self, ctx: &mut Context<Self>) {
+        // Nobody else takes the recording up while its header is written.
+        let Some(writer) = self.writer.take_if(|writer| writer.is_flushed()) else { return };
         self.is_mp4_under_way = true;
         let (spool, room, id) = (Arc::clone(&self.archive.spool), self.room.clone(), self.id.clone());
         let uploaded = self.ledger.uploaded_parts();
         let plan = off_thread(move || spool.finish_mp4(&room, &id, PART_BYTES, uploaded));
         ctx.spawn(plan.into_actor(self).map(|planned, recorder, ctx| {
+            recorder.writer = Some(writer);
             recorder.is_mp4_under_way = false;
             match planned.map_err(|error| error.to_string()).and_then(|plan| plan.map_err(|error| error.to_string())) {
                 Ok(Some(finish)) => recorder.finish = Some(finish),
