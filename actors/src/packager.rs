@@ -270,24 +270,30 @@ impl Packager {
     }
 
     fn recording_status(&self) -> RecordingStatus {
-        let newest = self.recordings.newest();
-        let state = match (newest, self.phase) {
-            (Some(_), Phase::Live) if self.recordings.goes_on() => RecordingState::Recording,
-            _ if self.unavailable.is_some() || self.refusal.is_some() => RecordingState::Unavailable,
-            (Some(_), _) => match self.recordings.end_of_newest() {
-                Some(RecordingEnd::Stored) => RecordingState::Stored,
-                Some(RecordingEnd::GivenUp(_)) => RecordingState::Failed,
-                Some(RecordingEnd::Left) | None => RecordingState::Finishing,
-            },
-            (None, Phase::Live) if self.is_to_be_recorded() => RecordingState::Starting,
-            (None, _) => RecordingState::Off,
-        };
-        let reason = match (state, self.recordings.end_of_newest()) {
-            (RecordingState::Unavailable, _) => self.unavailable.clone().or_else(|| self.refusal.clone()),
-            (RecordingState::Failed, Some(RecordingEnd::GivenUp(reason))) => Some(reason.clone()),
-            _ => None,
-        };
-        RecordingStatus { state, recording: newest.map(ToString::to_string), reason }
+        let (state, reason) = self.recording_state();
+        // The newest one is not the one that has yet to begin.
+        let recording = self.recordings.newest().filter(|_| state != RecordingState::Starting);
+        RecordingStatus { state, recording: recording.map(ToString::to_string), reason }
+    }
+
+    /// Says what becomes of the recording, and why there is none.
+    fn recording_state(&self) -> (RecordingState, Option<String>) {
+        let is_live = self.phase == Phase::Live;
+        if is_live && self.recordings.goes_on() {
+            return (RecordingState::Recording, None);
+        }
+        if let Some(reason) = self.unavailable.clone().or_else(|| self.refusal.clone()) {
+            return (RecordingState::Unavailable, Some(reason));
+        }
+        if is_live && self.is_to_be_recorded() && !self.recordings.is_recording() {
+            return (RecordingState::Starting, None);
+        }
+        match (self.recordings.newest(), self.recordings.end_of_newest()) {
+            (None, _) => (RecordingState::Off, None),
+            (Some(_), Some(RecordingEnd::Stored)) => (RecordingState::Stored, None),
+            (Some(_), Some(RecordingEnd::GivenUp(reason))) => (RecordingState::Failed, Some(reason.clone())),
+            (Some(_), Some(RecordingEnd::Left) | None) => (RecordingState::Finishing, None),
+        }
     }
 
     fn window(&self) -> Option<&OpenWindow> {
@@ -358,6 +364,12 @@ impl Handler<SourceEnded> for Packager {
     fn handle(&mut self, _: SourceEnded, ctx: &mut Self::Context) {
         self.finish();
         self.pump(ctx);
+        // Nothing follows that the last frames could wait for, however long the publisher is away.
+        if let Some(fragmenter) = &mut self.fragmenter {
+            fragmenter.discontinuity();
+        }
+        self.pump(ctx);
+        self.recordings.end_number();
         self.depacketizer = None;
         self.source = None;
     }
@@ -459,6 +471,9 @@ impl Handler<EndRecording> for Packager {
         }
         self.by_hand = Some(false);
         self.refusal = None;
+        if self.source.is_none() {
+            self.recordings.end_number();
+        }
         Ok(self.recording_status())
     }
 }

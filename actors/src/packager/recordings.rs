@@ -136,6 +136,14 @@ impl Recordings {
         self.current.as_ref().is_some_and(|current| !current.ends)
     }
 
+    /// Hears that nothing more is cut of the newest number: the publisher is away.
+    pub(super) fn end_number(&mut self) {
+        self.newest_cuts.clear();
+        if self.current.as_ref().is_some_and(|current| current.ends) {
+            self.stop();
+        }
+    }
+
     /// Ends the current recording, if there is one.
     pub(super) fn stop(&mut self) {
         if let Some(Current { recorder, .. }) = self.current.take() {
@@ -410,6 +418,21 @@ mod tests {
             recordings.done(RecordingDone { recording: newest.clone(), end: end.clone() });
             assert_eq!(recordings.end_of_newest(), Some(&end));
         }
+    }
+
+    /// It ended when the publisher came back, or was given up.
+    #[test]
+    fn a_recording_that_is_to_end_does_not_wait_for_a_publisher_that_is_away() {
+        let mut recordings = Recordings { current: Some(recording_of_four_seconds()), ..Recordings::default() };
+        take(&mut recordings, Cut::Part(Arc::new(part(1, 1))));
+        recordings.end_number();
+        assert!(recordings.is_recording());
+        recordings.end_with_number(true);
+        assert!(recordings.is_recording());
+        recordings.end_number();
+        assert!(!recordings.is_recording());
+        // The next one begins with what is cut when the publisher is back.
+        assert!(!recordings.may_begin(recording_of_four_seconds().shape));
     }
 
     /// What waits for the disk in an ended recording kept all that was cut for the next one in memory.
