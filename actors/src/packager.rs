@@ -7,9 +7,9 @@ use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RoomName, SourceId};
 use onair_recorder::journal::{self, Begun};
-use onair_recorder::{Cut, Fragmenter, Pressure};
+use onair_recorder::{Cut, Fragmenter, Pressure, RecordingEvent};
 use serde::Serialize;
-use tracing::warn;
+use tracing::{error, warn};
 
 use self::recordings::Recordings;
 use self::still::Newest;
@@ -169,7 +169,8 @@ impl Packager {
             Cut::Init(_) => {}
         }
         self.recordings.look_ahead(&cut);
-        if self.is_to_be_recorded() && !self.recordings.is_recording() && self.may_begin_at(&cut) {
+        let is_wanted = self.is_to_be_recorded() && !self.recordings.is_recording() && self.may_begin_at(&cut);
+        if is_wanted && self.recordings.may_try(Instant::now()) {
             self.start_recording(ctx);
         }
         self.recordings.push(cut);
@@ -271,8 +272,12 @@ impl Packager {
 
     fn recording_status(&self) -> RecordingStatus {
         let (state, reason) = self.recording_state();
-        // The newest one is not the one that has yet to begin.
-        let recording = self.recordings.newest().filter(|_| state != RecordingState::Starting);
+        // The newest one is not the one that has yet to begin, and one of which nothing is left has no name.
+        let recording = self.recordings.newest().filter(|_| {
+            let is_there =
+                !matches!(self.recordings.end_of_newest(), Some(RecordingEnd::NotBegun(_) | RecordingEnd::Empty));
+            state != RecordingState::Starting && is_there
+        });
         RecordingStatus { state, recording: recording.map(ToString::to_string), reason }
     }
 
@@ -286,12 +291,15 @@ impl Packager {
             return (RecordingState::Unavailable, Some(reason));
         }
         if is_live && self.is_to_be_recorded() && !self.recordings.is_recording() {
-            return (RecordingState::Starting, None);
+            let reason = self.recordings.obstacle().map(str::to_owned);
+            return (if reason.is_some() { RecordingState::Failed } else { RecordingState::Starting }, reason);
         }
         match (self.recordings.newest(), self.recordings.end_of_newest()) {
-            (None, _) => (RecordingState::Off, None),
+            (None, _) | (_, Some(RecordingEnd::Empty)) => (RecordingState::Off, None),
             (Some(_), Some(RecordingEnd::Stored)) => (RecordingState::Stored, None),
-            (Some(_), Some(RecordingEnd::GivenUp(reason))) => (RecordingState::Failed, Some(reason.clone())),
+            (Some(_), Some(RecordingEnd::GivenUp(reason) | RecordingEnd::NotBegun(reason))) => {
+                (RecordingState::Failed, Some(reason.clone()))
+            }
             (Some(_), Some(RecordingEnd::Left) | None) => (RecordingState::Finishing, None),
         }
     }
@@ -415,9 +423,16 @@ impl Handler<RecordingDone> for Packager {
     type Result = ();
 
     fn handle(&mut self, done: RecordingDone, ctx: &mut Self::Context) {
-        if done.end == RecordingEnd::Left {
-            let (room, recording) = (self.name.clone(), done.recording.clone());
-            self.shared.recovery.do_send(TakeUp { room, recording, done: ctx.address().recipient() });
+        match &done.end {
+            RecordingEnd::Left => {
+                let (room, recording) = (self.name.clone(), done.recording.clone());
+                self.shared.recovery.do_send(TakeUp { room, recording, done: ctx.address().recipient() });
+            }
+            RecordingEnd::NotBegun(reason) if self.recordings.not_begun(reason, Instant::now()) => {
+                error!(room = %self.name, reason, "not recorded; it is tried again and again");
+                self.shared.archive.events.publish(&self.name, &done.recording, RecordingEvent::incomplete());
+            }
+            _ => {}
         }
         self.recordings.done(done);
         self.announce(Instant::now());

@@ -20,7 +20,7 @@ use onair_media::{RecordingId, RoomName};
 use onair_recorder::journal::{Begun, Entry};
 use onair_recorder::{
     Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, RecordingEvent, RecordingState, Resumed,
-    SpoolWriter,
+    SpoolError, SpoolWriter,
 };
 use serde::Serialize;
 use tracing::{error, info, warn};
@@ -32,7 +32,7 @@ use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::packager::{RecordingDone, RecordingEnd, Spooled};
 use crate::session_id::random;
-use crate::uploader::{Content, Done, Outcome, Put, PutFailure};
+use crate::uploader::{Content, Done, Outcome, Put, PutFailure, with_cause};
 
 /// How much media may wait for a disk that is stuck. A part that does not fit comes once more with its segment, if that
 /// fits.
@@ -213,6 +213,7 @@ impl Recorder {
         self.write(ctx);
         match self.phase {
             Phase::Recording => self.refresh_index(ctx),
+            Phase::Draining if self.is_drained() && self.ledger.manifest().segments.is_empty() => self.discard(ctx),
             Phase::Draining if self.is_drained() => {
                 self.phase = Phase::Finishing;
                 self.put_index(Completeness::Complete, ctx);
@@ -265,7 +266,12 @@ impl Recorder {
             && let Some((name, bytes)) = self.ledger.next_object()
         {
             self.objects_under_way += 1;
-            self.put(name, Content::Spooled(bytes), ctx);
+            let content = match self.ledger.init_segment(&name) {
+                // Never lost, whatever becomes of its file.
+                Some(init) => Content::Bytes(init),
+                None => Content::Spooled(bytes),
+            };
+            self.put(name, content, ctx);
         }
     }
 
@@ -373,10 +379,28 @@ impl Recorder {
         self.leave_spool(ctx);
     }
 
-    /// The recording cannot go on; what is in the spool stays for the next start.
-    fn give_up(&mut self, what: &str, error: &str, ctx: &mut Context<Self>) {
-        self.note_failure(what, error);
-        self.end = RecordingEnd::GivenUp(format!("{what}: {error}"));
+    /// There is nothing to list or to play: it leaves nothing behind.
+    fn discard(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Done;
+        self.end = RecordingEnd::Empty;
+        info!(room = %self.room, recording = %self.id, "nothing was recorded");
+        self.publish(RecordingEvent::empty());
+        self.abort_upload();
+        let is_in_store = self.ledger.is_in_store();
+        let (store, room, id) = (Arc::clone(&self.archive.store), self.room.clone(), self.id.clone());
+        let delete = async move { if is_in_store { store.delete_recording(&room, &id).await } else { Ok(0) } };
+        ctx.spawn(delete.into_actor(self).map(|deleted, recorder, ctx| {
+            if let Err(error) = deleted {
+                warn!(recording = %recorder.id, error = with_cause(&error), "something of it stays in the store");
+            }
+            recorder.leave_spool(ctx);
+        }));
+    }
+
+    /// The recording cannot go on; what is in the spool stays for the next start. Why, with its paths, is for the log.
+    fn give_up(&mut self, error: &SpoolError, ctx: &mut Context<Self>) {
+        self.note_failure("the spool", &with_cause(error));
+        self.end = RecordingEnd::GivenUp(format!("the spool failed: {}", error.source));
         self.publish(RecordingEvent::incomplete());
         ctx.stop();
     }

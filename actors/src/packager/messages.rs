@@ -50,6 +50,10 @@ pub enum RecordingEnd {
     Stored,
     /// What there is of it waits in the spool, in order, for a store that does not answer.
     Left,
+    /// Nothing was recorded, and nothing is left of it.
+    Empty,
+    /// It could not begin, for this reason; nothing is left of it.
+    NotBegun(String),
     /// It could not go on, for this reason. What there is of it stays in the spool for the next start.
     GivenUp(String),
 }

@@ -14,18 +14,24 @@ use actix::prelude::*;
 use onair_media::{MediaKind, RecordingId};
 use onair_recorder::journal::Begun;
 use onair_recorder::{Cut, Extent, ExtentLimits, Init, MP4_MEDIA_MAX_BYTES};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{RecordingDone, RecordingEnd, Spooled};
 use crate::archive::Archive;
+use crate::core::backoff::Backoff;
 use crate::core::quiet::OncePerSecond;
 use crate::mailbox::start_here;
 use crate::observe::{Observe, observe};
 use crate::recorder::{Leave, Listeners, Record, Recorder, StopRecording};
+use crate::session_id::random;
 use crate::shared::RecordRule;
 
 /// How long a cut waits for the spool before it is announced all the same.
 const SPOOL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long to wait before a recording is tried again that could not begin; each further wait is twice as long.
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Owns what a packager knows of its recordings.
 #[derive(Debug, Default)]
@@ -36,6 +42,8 @@ pub(super) struct Recordings {
     unfinished: Vec<(RecordingId, Addr<Recorder>)>,
     /// The newest one, and what became of it.
     newest: Option<(RecordingId, Option<RecordingEnd>)>,
+    /// What keeps recordings from beginning, if something does.
+    obstacle: Option<Obstacle>,
     /// The initialisation segments in force, by rendition and index, and those before them: the newest number may
     /// still need one whose successor was cut for the next.
     inits: HashMap<(MediaKind, u32), KnownInit>,
@@ -49,6 +57,15 @@ pub(super) struct Recordings {
     /// Cuts that were announced before they were in the spool.
     pub(super) announced_early: u64,
     quiet: OncePerSecond,
+}
+
+/// Why recordings do not begin.
+#[derive(Debug)]
+struct Obstacle {
+    reason: String,
+    backoff: Backoff,
+    /// When the next one is tried.
+    until: Instant,
 }
 
 #[derive(Debug)]
@@ -144,6 +161,27 @@ impl Recordings {
         }
     }
 
+    /// Tells whether a recording may be tried: none failed to begin a short time ago.
+    pub(super) fn may_try(&self, now: Instant) -> bool {
+        self.obstacle.as_ref().is_none_or(|obstacle| obstacle.until <= now)
+    }
+
+    /// Hears that a recording could not begin, and says whether that is news: nothing was known of it, or another cause.
+    pub(super) fn not_begun(&mut self, reason: &str, now: Instant) -> bool {
+        let known = self.obstacle.take().filter(|obstacle| obstacle.reason == reason);
+        let is_news = known.is_none();
+        let mut backoff = known.map_or(Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF), |obstacle| obstacle.backoff);
+        let [jitter] = random::<1>();
+        let until = now + backoff.next(jitter);
+        self.obstacle = Some(Obstacle { reason: reason.into(), backoff, until });
+        is_news
+    }
+
+    /// Returns why recordings do not begin.
+    pub(super) fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_ref().map(|obstacle| obstacle.reason.as_str())
+    }
+
     /// Ends the current recording, if there is one.
     pub(super) fn stop(&mut self) {
         if let Some(Current { recorder, .. }) = self.current.take() {
@@ -223,6 +261,8 @@ impl Recordings {
 
     /// Hears from a recorder's writer.
     pub(super) fn spooled(&mut self, Spooled { recording, cuts }: &Spooled) {
+        // Only one that has begun tells of cuts.
+        self.obstacle = None;
         let of_it =
             self.waiting.iter_mut().filter(|waiting| !waiting.spooled && waiting.recording.as_ref() == Some(recording));
         for waiting in of_it.take(usize::try_from(*cuts).unwrap_or(usize::MAX)) {
@@ -240,7 +280,7 @@ impl Recordings {
             *of_newest = Some(end);
         }
         if self.current.as_ref().is_some_and(|current| current.id == id) {
-            warn!(recording = %id, "the recording has ended before its broadcast");
+            debug!(recording = %id, "the recording has ended before its broadcast");
             self.current = None;
         }
     }
@@ -433,6 +473,32 @@ mod tests {
         assert!(!recordings.is_recording());
         // The next one begins with what is cut when the publisher is back.
         assert!(!recordings.may_begin(recording_of_four_seconds().shape));
+    }
+
+    /// It was tried for each segment, with an event each.
+    #[test]
+    fn a_recording_that_cannot_begin_is_tried_less_and_less_and_said_once() {
+        let (mut recordings, mut now) = (Recordings::default(), Instant::now());
+        let mut tries_and_news = |recordings: &mut Recordings, reason: &str, seconds: u64| {
+            let (mut tries, mut news) = (0, 0);
+            for _ in 0..seconds {
+                now += Duration::from_secs(1);
+                if recordings.may_try(now) {
+                    tries += 1;
+                    news += u32::from(recordings.not_begun(reason, now));
+                }
+            }
+            (tries, news)
+        };
+        let (tries, news) = tries_and_news(&mut recordings, "no space", 3600);
+        assert!((15..=40).contains(&tries) && news == 1, "{tries} {news}");
+        assert_eq!(recordings.obstacle(), Some("no space"));
+        // At the next try it is another cause, and that is said.
+        let (tries, news) = tries_and_news(&mut recordings, "read-only", 300);
+        assert!(tries >= 1 && news == 1, "{tries} {news}");
+        let recording = RecordingId::parse("20261122T063000Z-7f3a9c").unwrap();
+        recordings.spooled(&Spooled { recording, cuts: 1 });
+        assert!(recordings.obstacle().is_none() && recordings.may_try(now));
     }
 
     /// What waits for the disk in an ended recording kept all that was cut for the next one in memory.

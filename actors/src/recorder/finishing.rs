@@ -124,7 +124,7 @@ impl Recorder {
     }
 
     /// Has the store forget the upload, if it can be reached: nothing waits for that.
-    fn abort_upload(&self) {
+    pub(super) fn abort_upload(&self) {
         if let Some((upload, _)) = self.ledger.upload() {
             let (store, upload) = (Arc::clone(&self.archive.store), upload.clone());
             let object = self.path(ObjectName::progressive());

@@ -145,6 +145,41 @@ fn an_ended_recording_that_the_store_does_not_take_is_taken_up_later() {
     });
 }
 
+/// It ended as a manifest of nothing, and where another process took it up, it stayed in the spool besides.
+#[test]
+fn a_recording_without_media_leaves_nothing() {
+    for takes_up in [false, true] {
+        run(async {
+            let mut stage = Stage::new(Flaky::default());
+            let recorder = stage.record();
+            recorder.send(Record(cuts().swap_remove(0))).await.unwrap();
+            if takes_up {
+                // Written, and nobody is there any more.
+                eventually_spooled(&stage).await;
+                drop(recorder);
+                assert!(matches!(stage.done().await, RecordingEnd::GivenUp(_)));
+                let left = stage.archive.spool.left().unwrap();
+                let recovery = Recovery::new(Arc::clone(&stage.archive), Vec::new()).start();
+                for (room, recording) in left {
+                    recovery.do_send(TakeUp { room, recording, done: stage.listener.clone().recipient() });
+                }
+            } else {
+                recorder.send(StopRecording).await.unwrap();
+            }
+            assert_eq!(stage.done().await, RecordingEnd::Empty);
+            assert!(stage.is_spool_empty() && stage.store.asked().is_empty());
+        });
+    }
+}
+
+/// Waits until the initialisation segment is in the spool.
+async fn eventually_spooled(stage: &Stage) {
+    let init = stage.directory.path().join("studio-1/20261122T063000Z-7f3a9c/audio/init-1.mp4");
+    while !init.exists() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Slow is not away.
 #[test]
 fn an_ended_recording_that_goes_to_the_store_is_not_left() {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use onair_recorder::journal::Entry;
 use onair_recorder::spool::off_thread;
-use onair_recorder::{Cut, ObjectName, ObjectPath, RecordingEvent, SpoolWriter};
-use tracing::{error, warn};
+use onair_recorder::{Cut, ObjectName, ObjectPath, RecordingEvent, SpoolError, SpoolWriter};
+use tracing::{debug, error, warn};
 
 use super::{Phase, Recorder};
+use crate::packager::RecordingEnd;
 use crate::uploader::with_cause;
 
 /// How long after the journal could not be written it is tried again, if nothing comes to be written before that.
@@ -65,8 +66,15 @@ impl Recorder {
                 recorder.writer = Some(writer);
                 recorder.go_on(ctx);
             }
-            Err(error) => recorder.give_up("the spool", &with_cause(&error), ctx),
+            Err(error) => recorder.not_begun(&error, ctx),
         }));
+    }
+
+    /// Its packager says so: it knows what it tried before.
+    fn not_begun(&mut self, error: &SpoolError, ctx: &mut Context<Self>) {
+        debug!(recording = %self.id, error = with_cause(error), "not begun");
+        self.end = RecordingEnd::NotBegun(format!("the spool cannot be used: {}", error.source));
+        ctx.stop();
     }
 
     /// Writes what waits, unless the writer is away with what came before.
@@ -84,7 +92,7 @@ impl Recorder {
         let write = off_thread(move || write_all(writer, notes));
         ctx.spawn(write.into_actor(self).map(|written, recorder, ctx| match written {
             Ok(written) => recorder.written(written, ctx),
-            Err(error) => recorder.give_up("the spool", &with_cause(&error), ctx),
+            Err(error) => recorder.give_up(&error, ctx),
         }));
     }
 
