@@ -453,6 +453,44 @@ fn what_the_store_has_goes_first() {
     check_mp4(&file, 270);
 }
 
+/// After a restart the spool stayed full of what the store had, for recordings that waited to be finished: new ones were
+/// refused.
+#[test]
+fn what_the_store_has_of_recordings_that_were_left_goes_first() {
+    for is_taken_over in [false, true] {
+        let (stage, cuts) = (Stage::new(), cuts());
+        let spool = stage.open(SETTINGS);
+        let (mut writer, mut ledger) = begin(&stage, &spool);
+        let mut store = BTreeMap::new();
+        write(&mut writer, &mut ledger, &cuts);
+        note(&mut writer, &mut ledger, Entry::Stopped);
+        while let Some((name, _)) = ledger.next_object() {
+            store.insert(name.as_str().to_owned(), fs::read(stage.folder().join(name.as_str())).unwrap());
+            note(&mut writer, &mut ledger, Entry::Stored { object: name.as_str().into() });
+        }
+        drop((writer, ledger, spool));
+
+        // Room for the first entry of another one, and nothing more.
+        let max_bytes = size_of(&stage.directory).unwrap() + 500;
+        let spool = stage.open(SpoolSettings { max_bytes, ..SETTINGS });
+        let (room, id) = spool.left().unwrap().remove(0);
+        let at = chrono::DateTime::from_timestamp(60, 0).unwrap();
+        let resumed = is_taken_over.then(|| spool.resume(&room, &id, at, PART_BYTES).unwrap().unwrap());
+        let next = Begun { recording: RecordingId::parse("20261122T073000Z-7f3a9c").unwrap(), ..stage.begun.clone() };
+        let mut writer = SpoolWriter::create(Arc::clone(&spool), &next).unwrap();
+        for cut in &cuts[..cuts.len() / 3] {
+            writer.cut(cut).unwrap();
+            writer.flush().unwrap();
+        }
+        assert!(spool.space().evicted > 0);
+        assert_eq!(spool.space().used_bytes, size_of(&stage.directory).unwrap());
+        if let Some(Resumed { mut ledger, mut writer }) = resumed {
+            let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut BTreeMap::new());
+            check_mp4(&file, 270);
+        }
+    }
+}
+
 /// Where the process ends: after so many cuts, and what the disk has lost of the newest files by then.
 #[derive(Debug, Clone)]
 struct Crash {
