@@ -250,6 +250,13 @@ impl Ledger {
         Some((mp4.upload.as_ref()?, &mp4.uploaded))
     }
 
+    /// Tells whether the store has every part of a file of so many bytes: the first one is put last.
+    pub fn has_every_part(&self, file_bytes: u64) -> bool {
+        let Some((_, uploaded)) = self.upload() else { return false };
+        let follow = uploaded.keys().zip(0..).all(|(index, expected)| *index == expected);
+        follow && uploaded.values().map(|part| part.digest.bytes).sum::<u64>() == file_bytes
+    }
+
     /// Returns how many parts behind the header's first one the store has.
     pub fn uploaded_parts(&self) -> u64 {
         self.mp4.as_ref().map_or(0, |mp4| mp4.parts.uploaded_parts())
