@@ -7,6 +7,7 @@ mod fetch;
 mod mend;
 mod movie;
 mod objects;
+mod pictures;
 mod playlists;
 #[cfg(test)]
 mod properties;
