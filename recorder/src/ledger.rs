@@ -192,12 +192,21 @@ impl Ledger {
     /// Returns the next object that is to go from the spool to the store and about how large it is, each once: an
     /// initialisation segment before the first segment that needs it.
     pub fn next_object(&mut self) -> Option<(ObjectName, u64)> {
-        let init = self.ready.front()?.init;
-        if let Some(state) = self.inits.get_mut(&init).filter(|state| **state == InitState::Waiting) {
-            *state = InitState::UnderWay;
+        if let Some(init) = self.init_wanted() {
+            self.inits.insert(init, InitState::UnderWay);
             return Some((ObjectName::init_numbered(init.0, init.1), INIT_BYTES));
         }
         self.ready.pop_front().map(|ready| (ready.name, ready.bytes))
+    }
+
+    /// Returns the initialisation segment that the next segment needs. Where a process ended that stored both side by side,
+    /// the store may have the segments and not what they need.
+    fn init_wanted(&self) -> Option<(MediaKind, u32)> {
+        let waits = |init: &(MediaKind, u32)| self.inits.get(init) == Some(&InitState::Waiting);
+        match self.ready.front() {
+            Some(ready) => Some(ready.init).filter(waits),
+            None => self.unlisted.iter().map(|unlisted| (unlisted.segment.kind, unlisted.segment.init)).find(waits),
+        }
     }
 
     /// Tells whether there may be something of it in the store.

@@ -126,3 +126,16 @@ fn what_cannot_be_decoded_is_not_listed() {
     let playlists = ledger.playlists(Completeness::Complete).unwrap();
     assert!(playlists.iter().all(|(name, text)| !name.as_str().starts_with("audio/") && !text.contains("audio")));
 }
+
+/// A process ended when the store had a segment and not yet what decodes it. Whoever took the recording up waited for that
+/// in vain.
+#[test]
+fn an_initialisation_segment_is_stored_behind_its_segments_if_need_be() {
+    let (mut ledger, segments) = (begin(), segments());
+    segments.iter().for_each(|segment| record(&mut ledger, segment));
+    segments.iter().for_each(|segment| store(&mut ledger, ObjectName::segment(segment).as_str()));
+    let objects: Vec<_> = std::iter::from_fn(|| ledger.next_object()).map(|(name, _)| name.to_string()).collect();
+    assert_eq!(objects, INITS);
+    INITS.iter().for_each(|init| store(&mut ledger, init));
+    assert!(ledger.is_drained() && ledger.manifest().segments.len() == segments.len());
+}
