@@ -7,7 +7,7 @@ use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RoomName, SourceId};
 use onair_recorder::journal::{self, Begun};
-use onair_recorder::{Cut, Fragmenter, Pressure, RecordingEvent};
+use onair_recorder::{Cut, Fragmenter, Pressure, Protocol, Publisher, RecordingEvent};
 use serde::Serialize;
 use tracing::{error, warn};
 
@@ -18,7 +18,7 @@ use crate::live_window::OpenWindow;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::pictures::Still;
-use crate::recorder::{Listeners, recording_id};
+use crate::recorder::{Listeners, Provenance, recording_id};
 use crate::recovery::TakeUp;
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::{RecordRule, Shared};
@@ -45,6 +45,7 @@ pub struct Packager {
     shared: Arc<Shared>,
     room: Addr<Room>,
     source: Option<SourceId>,
+    protocol: Protocol,
     depacketizer: Option<Depacketizer>,
     fragmenter: Option<Fragmenter>,
     newest: Newest,
@@ -103,6 +104,7 @@ impl Packager {
             shared,
             room,
             source: None,
+            protocol: Protocol::Other,
             depacketizer: None,
             fragmenter: None,
             newest: Newest::default(),
@@ -124,6 +126,10 @@ impl Packager {
         let now = Instant::now();
         while let Some(event) = self.depacketizer.as_mut().and_then(|depacketizer| depacketizer.pull(now)) {
             self.note(event, now);
+        }
+        if let Some(depacketizer) = &self.depacketizer {
+            let (publisher, alignment) = (Publisher { protocol: self.protocol }, depacketizer.alignment());
+            self.recordings.set_provenance(Provenance { publisher, alignment });
         }
         while let Some(cut) = self.fragmenter.as_mut().and_then(Fragmenter::pull) {
             self.record(cut, ctx);
@@ -334,6 +340,7 @@ impl Handler<SourceStarted> for Packager {
         });
         let origin = broadcast.origin;
         self.source = Some(started.source);
+        self.protocol = started.protocol;
         self.unavailable = None;
         self.depacketizer = Some(Depacketizer::new(origin));
         match &mut self.fragmenter {

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use onair_media::{RecordingId, RoomName};
+use onair_media::{Alignment, RecordingId, RoomName};
 use onair_recorder::journal::{Begun, Entry};
 use onair_recorder::{
-    Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, RecordingEvent, RecordingState, Resumed,
-    SpoolError, SpoolWriter,
+    Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, Publisher, RecordingEvent, RecordingState,
+    Resumed, SpoolError, SpoolWriter,
 };
 use serde::Serialize;
 use tracing::{error, info, warn};
@@ -32,7 +32,7 @@ use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::packager::{RecordingDone, RecordingEnd, Spooled};
 use crate::session_id::random;
-use crate::uploader::{Content, Done, Outcome, Put, PutFailure, with_cause};
+use crate::uploader::{Content, Done, Outcome, Put, PutFailure, StoredObject, with_cause};
 
 /// How much media may wait for a disk that is stuck. A part that does not fit comes once more with its segment, if that
 /// fits.
@@ -53,6 +53,16 @@ const LEAVE_AFTER: Duration = Duration::from_secs(120);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Record(pub Cut);
+
+/// Says where the media comes from that follows. *Reliable.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Provenance {
+    /// Who publishes.
+    pub publisher: Publisher,
+    /// What ties sound and pictures together, where there are both.
+    pub alignment: Option<Alignment>,
+}
 
 /// Nothing follows: finish the recording. *Reliable.*
 #[derive(Debug, Message)]
@@ -355,9 +365,12 @@ impl Recorder {
     fn object_done(&mut self, name: &ObjectName, outcome: Result<Outcome, PutFailure>) {
         self.objects_under_way -= 1;
         let object = name.as_str().to_owned();
-        let entry = match outcome {
-            Ok(_) => Entry::Stored { object },
-            Err(failure) => {
+        let entry = match (outcome, name.init_index()) {
+            (Ok(Outcome::Stored(StoredObject { bytes, sha256 })), Some((kind, index))) => {
+                Entry::InitStored { kind, index, bytes, sha256 }
+            }
+            (Ok(_), _) => Entry::Stored { object },
+            (Err(failure), _) => {
                 self.note_failure(&object, &failure.to_string());
                 self.publish(RecordingEvent::object_lost(name));
                 Entry::Lost { object }
@@ -445,6 +458,15 @@ impl Handler<Record> for Recorder {
         }
         self.inbox_bytes += bytes;
         self.inbox.push(Note::Cut(cut));
+        self.go_on(ctx);
+    }
+}
+
+impl Handler<Provenance> for Recorder {
+    type Result = ();
+
+    fn handle(&mut self, Provenance { publisher, alignment }: Provenance, ctx: &mut Self::Context) {
+        self.inbox.push(Note::Entry(Entry::Provenance { publisher, alignment }));
         self.go_on(ctx);
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use onair_media::{MediaKind, PacketBatch, RoomName, SourceId};
+use onair_recorder::Protocol;
 use tracing::{info, warn};
 
 use crate::core::fanout::Fanout;
@@ -121,7 +122,7 @@ impl Room {
             self.readers.add_first(packager.clone().recipient());
             packager
         });
-        packager.do_send(SourceStarted { source, tracks, at });
+        packager.do_send(SourceStarted { source, protocol: Protocol::Whip, tracks, at });
     }
 
     /// The publisher is gone: its broadcast ends now, or when it does not come back in time.

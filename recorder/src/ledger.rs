@@ -13,7 +13,7 @@ use onair_media::{CodecConfig, MediaKind};
 use crate::boxes::init_segment;
 use crate::cut::{Part, Segment};
 use crate::journal::{Begun, Entry};
-use crate::manifest::{GapReason, Manifest, ManifestBuilder, PartDigest, Pictures, RecordingState, hex};
+use crate::manifest::{GapReason, InitEntry, Manifest, ManifestBuilder, PartDigest, Pictures, RecordingState, hex};
 use crate::object::ObjectName;
 use crate::playlist::{Completeness, PlaylistError, RecordingPlaylists};
 use crate::progressive::{Mp4Parts, Piece, Source, Spot};
@@ -159,6 +159,12 @@ impl Ledger {
             // Which rendition lost something shows in its next segment.
             Entry::Gap(reason) => self.gap_reasons = [Some(*reason); 2],
             Entry::Stored { object } => self.apply_stored(object),
+            Entry::InitStored { kind, index, bytes, sha256 } => {
+                let name = ObjectName::init_numbered(*kind, *index).as_str().to_owned();
+                self.manifest.add_init(InitEntry { name: name.clone(), bytes: *bytes, sha256: sha256.clone() });
+                self.apply_stored(&name);
+            }
+            Entry::Provenance { publisher, alignment } => self.manifest.set_provenance(*publisher, *alignment),
             Entry::Lost { object } => self.apply_lost(object),
             Entry::Stopped => self.stopped = true,
             Entry::Resumed { at } => {

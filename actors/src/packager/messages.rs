@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use onair_media::{MediaKind, RecordingId, SourceId};
+use onair_recorder::Protocol;
 use serde::Serialize;
 
 use crate::pictures::Still;
@@ -14,6 +15,8 @@ use crate::pictures::Still;
 pub struct SourceStarted {
     /// The publisher session.
     pub source: SourceId,
+    /// How its media comes.
+    pub protocol: Protocol,
     /// The tracks that it announced.
     pub tracks: Vec<MediaKind>,
     /// When its first packet left the socket.

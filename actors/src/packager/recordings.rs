@@ -22,7 +22,7 @@ use crate::core::backoff::Backoff;
 use crate::core::quiet::OncePerSecond;
 use crate::mailbox::start_here;
 use crate::observe::{Observe, observe};
-use crate::recorder::{Leave, Listeners, Record, Recorder, StopRecording};
+use crate::recorder::{Leave, Listeners, Provenance, Record, Recorder, StopRecording};
 use crate::session_id::random;
 use crate::shared::RecordRule;
 
@@ -42,6 +42,8 @@ pub(super) struct Recordings {
     unfinished: Vec<(RecordingId, Addr<Recorder>)>,
     /// The newest one, and what became of it.
     newest: Option<(RecordingId, Option<RecordingEnd>)>,
+    /// Where the media comes from.
+    provenance: Option<Provenance>,
     /// What keeps recordings from beginning, if something does.
     obstacle: Option<Obstacle>,
     /// The initialisation segments in force, by rendition and index, and those before them: the newest number may
@@ -135,7 +137,21 @@ impl Recordings {
         self.newest = Some((id.clone(), None));
         self.current = Some(Current { id, recorder, shape, extent: Extent::default(), ends: false });
         self.is_to_be_continued = false;
+        self.tell_provenance();
         self.hand_on_newest();
+    }
+
+    /// Hears where the media comes from that is cut from now on.
+    pub(super) fn set_provenance(&mut self, provenance: Provenance) {
+        if self.provenance.replace(provenance) != Some(provenance) {
+            self.tell_provenance();
+        }
+    }
+
+    fn tell_provenance(&self) {
+        if let Some((current, provenance)) = self.current.as_ref().zip(self.provenance) {
+            current.recorder.do_send(provenance);
+        }
     }
 
     /// Tells whether something of a shape was cut of the newest number, so that a recording may begin at once.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use onair_media::{RecordingId, RoomName};
+use onair_media::{Alignment, RecordingId, RoomName};
 
 use super::*;
 use crate::journal::VERSION;
-use crate::manifest::Gap;
+use crate::manifest::{Gap, Protocol, Publisher};
 use crate::testing::{broadcast, h264, opus, pull};
 use crate::{Fragmenter, FragmenterSettings};
 
@@ -125,6 +125,31 @@ fn what_cannot_be_decoded_is_not_listed() {
     assert!(listed.len() == 6 && listed.iter().all(|segment| segment.name.starts_with("video/")), "{listed:?}");
     let playlists = ledger.playlists(Completeness::Complete).unwrap();
     assert!(playlists.iter().all(|(name, text)| !name.as_str().starts_with("audio/") && !text.contains("audio")));
+}
+
+#[test]
+fn the_manifest_says_where_media_comes_from_and_what_decodes_it() {
+    let (mut ledger, segments) = (begin(), segments());
+    let publisher = Publisher { protocol: Protocol::Whip };
+    for alignment in [None, Some(Alignment::Arrival), Some(Alignment::SenderReports), Some(Alignment::Arrival)] {
+        ledger.apply(&Entry::Provenance { publisher, alignment });
+        let is_guessed = ledger.manifest().guessed.iter().any(|what| what == "alignment");
+        assert_eq!((ledger.manifest().alignment, is_guessed), (alignment, alignment == Some(Alignment::Arrival)));
+    }
+    segments.iter().for_each(|segment| record(&mut ledger, segment));
+    assert!(ledger.manifest().inits.is_empty());
+    for (kind, bytes) in [(VIDEO, 700), (AUDIO, 600)] {
+        ledger.apply(&Entry::InitStored { kind, index: 1, bytes, sha256: "00ff".into() });
+    }
+    segments.iter().for_each(|segment| store(&mut ledger, ObjectName::segment(segment).as_str()));
+    assert!(ledger.is_drained());
+    let json: serde_json::Value = serde_json::from_slice(&ledger.to_json()).unwrap();
+    assert_eq!((&json["publisher"]["protocol"], &json["alignment"]), (&"whip".into(), &"arrival".into()));
+    let inits = serde_json::json!([
+        { "name": "video/init-1.mp4", "bytes": 700, "sha256": "00ff" },
+        { "name": "audio/init-1.mp4", "bytes": 600, "sha256": "00ff" },
+    ]);
+    assert_eq!(json["inits"], inits);
 }
 
 /// A process ended when the store had a segment and not yet what decodes it. Whoever took the recording up waited for that

@@ -276,8 +276,12 @@ fn stored_objects(path: &Path) -> Result<Vec<String>, SpoolError> {
     let mut reader = open(path)?;
     let mut stored = Vec::new();
     while let Some(entry) = reader.next_entry().map_err(SpoolError::at("read", path))? {
-        if let Entry::Stored { object } = entry {
-            stored.push(object);
+        match entry {
+            Entry::Stored { object } => stored.push(object),
+            Entry::InitStored { kind, index, .. } => {
+                stored.push(ObjectName::init_numbered(kind, index).as_str().to_owned());
+            }
+            _ => {}
         }
     }
     Ok(stored)

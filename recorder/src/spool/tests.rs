@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use onair_media::{CodecConfig, MediaKind};
+use onair_media::{Alignment, CodecConfig, MediaKind};
 use proptest::prelude::*;
 
 use super::*;
 use crate::cut::{Cut, Segment};
 use crate::journal::{self, Begun, Entry};
-use crate::manifest::{GapReason, RecordingState};
+use crate::manifest::{GapReason, Protocol, Publisher, RecordingState};
 use crate::progressive::Source;
 use crate::testing::{broadcast, h264, opus, pull};
 use crate::{Fragmenter, FragmenterSettings, Ledger, sha256_hex};
@@ -109,8 +109,14 @@ fn upload(
     parts: &mut BTreeMap<u64, Vec<u8>>,
 ) {
     while let Some((name, _)) = ledger.next_object() {
-        store.insert(name.as_str().into(), fs::read(stage.folder().join(name.as_str())).unwrap());
-        note(writer, ledger, Entry::Stored { object: name.as_str().into() });
+        let object = fs::read(stage.folder().join(name.as_str())).unwrap();
+        let (bytes, sha256) = (object.len() as u64, sha256_hex(&object));
+        store.insert(name.as_str().into(), object);
+        let entry = match name.init_index() {
+            Some((kind, index)) => Entry::InitStored { kind, index, bytes, sha256 },
+            None => Entry::Stored { object: name.as_str().into() },
+        };
+        note(writer, ledger, entry);
     }
     while let Some(step) = ledger.mp4_step() {
         match step {
@@ -628,6 +634,28 @@ fn initialisation_segments_are_made_again() {
     assert!(store["video/init-1.mp4"] == before[0] && store["audio/init-1.mp4"] == before[1]);
     spool.remove_recording(&stage.begun.room, &stage.begun.recording).unwrap();
     assert_eq!(spool.space().used_bytes, 0);
+}
+
+/// Whoever takes a recording over knows where its media came from, and lists what was stored before.
+#[test]
+fn what_is_known_of_a_recording_survives() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let publisher = Publisher { protocol: Protocol::Whip };
+    note(&mut writer, &mut ledger, Entry::Provenance { publisher, alignment: Some(Alignment::Arrival) });
+    write(&mut writer, &mut ledger, &cuts);
+    upload(&spool, &stage, (&mut writer, &mut ledger), &mut BTreeMap::new(), &mut BTreeMap::new());
+    let before = ledger.manifest().clone();
+    drop((writer, ledger, spool));
+
+    let spool = stage.open(SETTINGS);
+    let at = chrono::DateTime::from_timestamp(60, 0).unwrap();
+    let resumed = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap().unwrap();
+    let after = resumed.ledger.manifest();
+    assert_eq!((after.publisher, after.alignment), (Some(publisher), Some(Alignment::Arrival)));
+    assert_eq!((&after.guessed, &after.inits), (&before.guessed, &before.inits));
+    assert!(after.inits.len() == 2 && after.guessed == ["alignment"]);
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl SpoolWriter {
     /// Puts an entry into the journal. [`SpoolWriter::flush`] follows.
     pub fn note(&mut self, entry: Entry) {
         // The file may go next. A disk that has forgotten the entry and not that the file went has lost the segment.
-        self.must_sync |= matches!(entry, Entry::Stored { .. });
+        self.must_sync |= matches!(entry, Entry::Stored { .. } | Entry::InitStored { .. });
         put_entry(&entry, &mut self.unwritten);
         self.entries.push(entry);
     }

@@ -82,11 +82,11 @@ impl StoredManifest {
 
     /// Renders a manifest that takes the place of this one: keys that are not known here stay.
     pub(crate) fn replaced_by(&self, manifest: &Manifest) -> Vec<u8> {
-        // Left out where it is empty, so its absence says something.
-        const OPTIONAL: &str = "guessed";
+        // Left out where they are empty, so their absence says something.
+        const OPTIONAL: [&str; 2] = ["guessed", "inits"];
         let mut json = serde_json::to_value(manifest).expect("a manifest holds nothing that JSON cannot");
         if let Value::Object(new) = &mut json {
-            for (key, value) in self.json.iter().filter(|(key, _)| *key != OPTIONAL) {
+            for (key, value) in self.json.iter().filter(|(key, _)| !OPTIONAL.contains(&key.as_str())) {
                 new.entry(key).or_insert_with(|| value.clone());
             }
         }
