@@ -20,7 +20,7 @@ use onair_media::{Alignment, RecordingId, RoomName};
 use onair_recorder::journal::{Begun, Entry};
 use onair_recorder::{
     Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, Publisher, RecordingEvent, RecordingState,
-    Resumed, SpoolError, SpoolWriter,
+    Resumed, SpoolError, SpoolWriter, Store, StoreError,
 };
 use serde::Serialize;
 use tracing::{error, info, warn};
@@ -392,22 +392,35 @@ impl Recorder {
         self.leave_spool(ctx);
     }
 
-    /// There is nothing to list or to play: it leaves nothing behind.
+    /// There is nothing to list or to play: it leaves nothing behind, unless the store has more than is known here.
     fn discard(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Done;
         self.end = RecordingEnd::Empty;
-        info!(room = %self.room, recording = %self.id, "nothing was recorded");
-        self.publish(RecordingEvent::empty());
         self.abort_upload();
         let is_in_store = self.ledger.is_in_store();
         let (store, room, id) = (Arc::clone(&self.archive.store), self.room.clone(), self.id.clone());
-        let delete = async move { if is_in_store { store.delete_recording(&room, &id).await } else { Ok(0) } };
-        ctx.spawn(delete.into_actor(self).map(|deleted, recorder, ctx| {
-            if let Err(error) = deleted {
-                warn!(recording = %recorder.id, error = with_cause(&error), "something of it stays in the store");
+        let discard = async move { if is_in_store { discard_stored(&store, &room, &id).await } else { Ok(true) } };
+        ctx.spawn(discard.into_actor(self).map(|discarded, recorder, ctx| {
+            match discarded {
+                Ok(true) => info!(room = %recorder.room, recording = %recorder.id, "nothing was recorded"),
+                Ok(false) => recorder.keep_stored(),
+                Err(error) => {
+                    warn!(recording = %recorder.id, error = with_cause(&error), "something of it stays in the store");
+                }
             }
+            recorder.publish(match recorder.end {
+                RecordingEnd::Empty => RecordingEvent::empty(),
+                _ => RecordingEvent::incomplete(),
+            });
             recorder.leave_spool(ctx);
         }));
+    }
+
+    /// A disk that lost power has forgotten what was stored: a repair makes a recording of it.
+    fn keep_stored(&mut self) {
+        let error = "the journal was lost; the store has segments that a repair can list";
+        self.note_failure("the journal", error);
+        self.end = RecordingEnd::GivenUp(error.into());
     }
 
     /// The recording cannot go on; what is in the spool stays for the next start. Why, with its paths, is for the log.
@@ -417,6 +430,15 @@ impl Recorder {
         self.publish(RecordingEvent::incomplete());
         ctx.stop();
     }
+}
+
+/// Removes what the store has of a recording without media. Returns false, and leaves everything, when there is media.
+async fn discard_stored(store: &Store, room: &RoomName, id: &RecordingId) -> Result<bool, StoreError> {
+    let objects = store.list_objects(room, id).await?;
+    if objects.keys().any(|name| name.segment_number().is_some()) {
+        return Ok(false);
+    }
+    store.delete_recording(room, id).await.map(|_| true)
 }
 
 impl Drop for Recorder {

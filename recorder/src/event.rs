@@ -126,7 +126,7 @@ impl RecordingEvent {
         Self::Failed { reason: FailureReason::ObjectLost, object: Some(name.as_str().into()) }
     }
 
-    /// Says that a recording cannot be completed: what there is of it stays in the spool.
+    /// Says that a recording cannot be completed: what there is of it stays where it is, in the spool or in the store.
     pub const fn incomplete() -> Self {
         Self::Failed { reason: FailureReason::Incomplete, object: None }
     }

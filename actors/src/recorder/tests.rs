@@ -56,8 +56,8 @@ impl Stage {
         Self { archive, store: flaky, listener: Listener(sender).start(), told, directory }
     }
 
-    fn record(&self) -> Addr<Recorder> {
-        let begun = Begun {
+    fn begun() -> Begun {
+        Begun {
             version: journal::VERSION,
             room: RoomName::parse("studio-1").unwrap(),
             recording: RecordingId::parse("20261122T063000Z-7f3a9c").unwrap(),
@@ -65,9 +65,12 @@ impl Stage {
             server: "onair test".into(),
             target_duration_s: 6,
             mp4: false,
-        };
+        }
+    }
+
+    fn record(&self) -> Addr<Recorder> {
         let listeners = Listeners { spooled: None, done: self.listener.clone().recipient() };
-        Recorder::new(begun, Arc::clone(&self.archive), listeners).start()
+        Recorder::new(Self::begun(), Arc::clone(&self.archive), listeners).start()
     }
 
     async fn done(&mut self) -> RecordingEnd {
@@ -170,6 +173,30 @@ fn a_recording_without_media_leaves_nothing() {
             assert!(stage.is_spool_empty() && stage.store.asked().is_empty());
         });
     }
+}
+
+/// A disk that lost power had forgotten the segments that were stored, and they were removed as those of an empty recording.
+#[test]
+fn what_the_store_has_of_a_lost_journal_stays() {
+    run(async {
+        let mut stage = Stage::new(Flaky::default());
+        let begun = Stage::begun();
+        let mut writer = SpoolWriter::create(Arc::clone(&stage.archive.spool), &begun).unwrap();
+        writer.cut(&cuts()[0]).unwrap();
+        writer.note(Entry::InitStored { kind: MediaKind::Audio, index: 1, bytes: 8, sha256: "00ff".into() });
+        writer.flush().unwrap();
+        drop(writer);
+        for name in ["init-1.mp4", "000001.m4s"] {
+            let path = Path::from(format!("{}/{}/audio/{name}", begun.room, begun.recording));
+            stage.store.inner.put(&path, "something".into()).await.unwrap();
+        }
+        let recovery = Recovery::new(Arc::clone(&stage.archive), Vec::new()).start();
+        let done = stage.listener.clone().recipient();
+        recovery.do_send(TakeUp { room: begun.room, recording: begun.recording, done });
+        assert!(matches!(stage.done().await, RecordingEnd::GivenUp(_)));
+        assert!(stage.object("audio/000001.m4s").await.is_some() && stage.object("audio/init-1.mp4").await.is_some());
+        assert!(stage.is_spool_empty());
+    });
 }
 
 /// Waits until the initialisation segment is in the spool.
