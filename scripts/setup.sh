@@ -20,6 +20,8 @@ wanted() {
         echo "ffmpeg ffmpeg"
         echo "ffprobe ffmpeg"
         echo "chromium chromium"
+        echo "curl curl"
+        echo "openssl openssl"
         echo "python3 python3"
         echo "venv python3-venv"
         ;;

@@ -16,6 +16,7 @@ mod events;
 mod ffmpeg_whip;
 mod full_disk;
 mod hls;
+mod http2;
 mod limits;
 mod live_mp4;
 mod llhls;

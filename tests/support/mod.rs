@@ -1,5 +1,6 @@
 //! What the tests share: a server that cannot outlive its test, clients, media, and waiting with a deadline.
 
+mod certificate;
 mod clients;
 mod http;
 mod media;
@@ -14,7 +15,8 @@ mod sse;
 mod stored;
 mod wait;
 
-pub(crate) use clients::{Client, bundled_ffmpeg, publish, python};
+pub(crate) use certificate::Certificate;
+pub(crate) use clients::{Client, bundled_ffmpeg, publish, publish_over_tls, python};
 pub(crate) use http::{Answer, raw_http};
 pub(crate) use media::{clip, decode_errors, decode_errors_beside_gaps, probe, top_level_boxes};
 pub(crate) use offer::Offer;
