@@ -15,6 +15,7 @@ mod config_cli;
 mod events;
 mod ffmpeg_whip;
 mod full_disk;
+mod gstreamer;
 mod hls;
 mod http2;
 mod limits;
