@@ -18,6 +18,7 @@ mod full_disk;
 mod gstreamer;
 mod hls;
 mod http2;
+mod irregular;
 mod limits;
 mod live_mp4;
 mod llhls;
