@@ -15,6 +15,7 @@ wanted() {
     bench)
         echo "python3 python3"
         echo "valgrind valgrind"
+        echo "wrk wrk"
         ;;
     test)
         echo "ffmpeg ffmpeg"
