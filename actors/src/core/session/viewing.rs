@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use onair_media::MediaKind;
 use str0m::rtp::Extension;
-use str0m::rtp::rtcp::{ReceptionReport, Rtcp};
+use str0m::rtp::rtcp::{ReceptionReport, Rtcp, Twcc};
 
 use super::key_tap::KeySlot;
 use super::{Check, EndReason, Mids, Output, Session};
@@ -13,6 +13,9 @@ use crate::core::egress::{Egress, EgressOrder, EgressSettings, TrackSettings};
 
 /// The most packets that are named as missing at a time: as many as are kept for a moment of the highest bitrate.
 const NACK_MAX_PACKETS: usize = 512;
+
+/// The most packets whose arrival is passed on at a time: more than are sent between two reports.
+const ARRIVALS_MAX: usize = 1024;
 
 /// How often a viewer's wish for a keyframe is passed on at most: browsers repeat it five times a second.
 const KEYFRAME_WISHES_APART: Duration = Duration::from_millis(100);
@@ -26,6 +29,8 @@ const PATHS_MAX: usize = 16;
 /// What a viewer's media plane needs of the session.
 #[derive(Debug)]
 pub(super) struct Viewing {
+    /// Where the times of arrivals are counted from.
+    zero: Instant,
     keys: KeySlot,
     seed: [u8; 12],
     tracks: Vec<TrackSettings>,
@@ -35,6 +40,8 @@ pub(super) struct Viewing {
     paths: Vec<Path>,
     /// What the viewer reported and nobody was told yet: many reports make one message.
     missing: Vec<u16>,
+    arrivals: Vec<(u16, Option<Duration>)>,
+    loss: Option<u8>,
     wants_keyframe: bool,
     keyframe_asked_at: Option<Instant>,
     is_redirected: bool,
@@ -52,14 +59,17 @@ struct Path {
 }
 
 impl Viewing {
-    pub(super) const fn new(keys: KeySlot, seed: [u8; 12]) -> Self {
+    pub(super) const fn new(keys: KeySlot, seed: [u8; 12], now: Instant) -> Self {
         Self {
+            zero: now,
             keys,
             seed,
             tracks: Vec::new(),
             destination: None,
             paths: Vec::new(),
             missing: Vec::new(),
+            arrivals: Vec::new(),
+            loss: None,
             wants_keyframe: false,
             keyframe_asked_at: None,
             is_redirected: false,
@@ -78,7 +88,13 @@ impl Viewing {
         if !self.missing.is_empty() {
             return Some(Output::Egress(EgressOrder::Resend(std::mem::take(&mut self.missing))));
         }
-        std::mem::take(&mut self.wants_keyframe).then_some(Output::KeyframeWanted)
+        if !self.arrivals.is_empty() {
+            return Some(Output::Egress(EgressOrder::Arrivals(std::mem::take(&mut self.arrivals))));
+        }
+        if let Some(fraction) = self.loss.take() {
+            return Some(Output::Egress(EgressOrder::Loss(fraction)));
+        }
+        std::mem::take(&mut self.wants_keyframe).then_some(Output::Egress(EgressOrder::KeyframeWanted))
     }
 
     fn want_keyframe(&mut self, now: Instant) {
@@ -95,6 +111,16 @@ impl Viewing {
         let is_alive = |path: &&Path| now.saturating_duration_since(path.checked_at) < PATH_ALIVE;
         let is_present = |path: &Path| Some(path.address) == self.destination;
         self.paths.iter().filter(is_alive).max_by_key(|path| (path.priority, is_present(path))).map(|path| path.address)
+    }
+
+    fn note_arrivals(&mut self, feedback: &Twcc) {
+        // Only differences matter of a time that begins anywhere.
+        let zero = self.zero;
+        let room = ARRIVALS_MAX.saturating_sub(self.arrivals.len());
+        let reported = feedback.clone().into_iter(zero, u64::from(feedback.base_seq).into());
+        let arrivals =
+            reported.map(|(number, _, at)| (*number as u16, at.map(|at| at.saturating_duration_since(zero))));
+        self.arrivals.extend(arrivals.take(room));
     }
 
     fn kind_of(&self, ssrc: u32) -> Option<MediaKind> {
@@ -125,6 +151,7 @@ impl Session {
                 mid: mid.to_string(),
                 mid_extension: extension(Extension::RtpMid),
                 send_time_extension: extension(Extension::AbsoluteSendTime),
+                number_extension: extension(Extension::TransportSequenceNumber),
                 cname: media.cname().to_owned(),
             };
             if let Some(viewing) =
@@ -215,6 +242,7 @@ impl Session {
                 viewing.missing.extend(entries.take(NACK_MAX_PACKETS.saturating_sub(viewing.missing.len())));
             }
             Rtcp::Pli(pli) if viewing.kind_of(*pli.ssrc).is_some() => viewing.want_keyframe(now),
+            Rtcp::Twcc(feedback) => viewing.note_arrivals(feedback),
             Rtcp::Fir(_) => viewing.want_keyframe(now),
             Rtcp::ReceiverReport(report) => report.reports.iter().for_each(|report| self.note_reception(report, now)),
             _ => {}
@@ -224,6 +252,9 @@ impl Session {
     fn note_reception(&mut self, report: &ReceptionReport, now: Instant) {
         let Some(viewing) = &mut self.viewing else { return };
         let Some(kind) = viewing.kind_of(*report.ssrc) else { return };
+        if kind == MediaKind::Video {
+            viewing.loss = Some(report.fraction_lost);
+        }
         self.state.loss = Some(f32::from(report.fraction_lost) / 256.0);
         if report.last_sr_time != 0 {
             let now_32 = (self.identity.clock.ntp(now) >> 16) as u32;
@@ -256,7 +287,7 @@ mod tests {
             priority,
             checked_at: now - Duration::from_secs(age_s),
         };
-        let mut viewing = Viewing::new(KeySlot::default(), [0; 12]);
+        let mut viewing = Viewing::new(KeySlot::default(), [0; 12], now);
         let mut best = |paths: &[Path]| {
             viewing.paths = paths.into();
             viewing.best_path(now).map(|address| address.port())
@@ -270,13 +301,13 @@ mod tests {
     #[test]
     fn many_reports_make_one_message() {
         let now = Instant::now();
-        let mut viewing = Viewing::new(KeySlot::default(), [0; 12]);
+        let mut viewing = Viewing::new(KeySlot::default(), [0; 12], now);
         viewing.missing.extend([1, 2]);
         (0..100).for_each(|_| viewing.want_keyframe(now));
         assert!(
             matches!(viewing.take_feedback(), Some(Output::Egress(EgressOrder::Resend(missing))) if missing == [1, 2])
         );
-        assert!(matches!(viewing.take_feedback(), Some(Output::KeyframeWanted)));
+        assert!(matches!(viewing.take_feedback(), Some(Output::Egress(EgressOrder::KeyframeWanted))));
         viewing.want_keyframe(now + Duration::from_millis(99));
         assert!(viewing.take_feedback().is_none(), "it was said just now");
         viewing.want_keyframe(now + Duration::from_millis(100));

@@ -1,0 +1,112 @@
+//! One viewer among the encodings of a publisher: which one it gets, when that changes, and what is sent to find out.
+
+use std::time::{Duration, Instant};
+
+use onair_media::EncodingId;
+
+use super::buffer::SendBuffer;
+use super::feedback::Link;
+use super::log::PacketLog;
+use super::logs::Logs;
+use super::track::{Turn, Wire};
+use super::viewer::Egress;
+use crate::core::layers::Rung;
+
+/// How often the choice is looked at.
+const CHOOSE_EVERY: Duration = Duration::from_millis(100);
+
+/// How long ago a keyframe may have begun at which a viewer changes over: what it has seen of the other encoding since
+/// then it sees twice.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// The most that a probe may send at once: a burst of its own would tell of a link that is not full.
+const PROBE_BURST_BYTES: u64 = 24 * 1024;
+
+/// From how many of the packets that went out last a probe is made.
+const PROBE_PACKETS: u64 = 32;
+
+impl Egress {
+    /// Looks at the choice, if it is time.
+    pub(super) fn choose(&mut self, logs: &Logs, now: Instant) {
+        let since = self.chosen_at.map(|at| now.saturating_duration_since(at));
+        if since.is_some_and(|since| since < CHOOSE_EVERY) {
+            return;
+        }
+        self.chosen_at = Some(now);
+        let mut rungs = [Rung::default(); EncodingId::COUNT];
+        let mut count = 0;
+        for (encoding, of) in logs.encodings().ranked(now) {
+            rungs[count] = Rung { encoding, bitrate_bps: of.bitrate_bps() };
+            count += 1;
+        }
+        let rungs = &mut rungs[..count];
+        rungs.reverse();
+        if rungs.len() > 1 {
+            self.link.get_or_insert_with(|| Link::new(now));
+        }
+        if let Some(chosen) = self.layers.choose(rungs, now).filter(|chosen| *chosen != self.wanted) {
+            (self.wanted, self.asked_at) = (chosen, None);
+        }
+        let probe_bits = self.layers.probe_bps() * since.unwrap_or_default().as_millis() as u64 / 1000;
+        self.probe_bytes = if probe_bits == 0 { 0 } else { PROBE_BURST_BYTES.min(self.probe_bytes + probe_bits / 8) };
+    }
+
+    /// Tells whether it is time to look at the choice: another encoding may have come, or this one have stopped.
+    pub(super) fn is_choice_due(&self, logs: &Logs) -> bool {
+        let since =
+            self.chosen_at.zip(logs.newest_at()).map(|(chosen, newest)| newest.saturating_duration_since(chosen));
+        self.video.is_some() && since.is_some_and(|since| since >= CHOOSE_EVERY)
+    }
+
+    /// Tells whether the viewer is to get another encoding and can begin with it.
+    pub(super) fn may_change(&self, logs: &Logs) -> bool {
+        let Some(video) = self.video.as_ref().filter(|_| self.wanted != self.encoding) else { return false };
+        let newest = logs.video(self.wanted).newest().map(|newest| newest.packet.received_at);
+        !video.numbering.is_running()
+            || newest.is_some_and(|now| fresh_keyframe(logs.video(self.wanted), now).is_some())
+    }
+
+    /// Changes over to the wanted encoding where a keyframe of it begins; at once, if there is no picture anyway.
+    pub(super) fn change_encoding(&mut self, turn: &Turn<'_>) {
+        let Some(video) = self.video.as_mut().filter(|_| self.wanted != self.encoding) else { return };
+        let log = turn.logs.video(self.wanted);
+        if video.numbering.is_running() {
+            let Some(keyframe) = fresh_keyframe(log, turn.now) else { return };
+            video.next = keyframe;
+        } else {
+            video.next = log.end();
+        }
+        video.numbering.skip();
+        (self.encoding, self.catching_up) = (self.wanted, None);
+    }
+
+    /// Sends again what went out last, as a probe of the link.
+    pub(super) fn probe(&mut self, turn: &Turn<'_>, out: &mut SendBuffer) {
+        let Some(video) = self.video.as_mut().filter(|video| self.probe_bytes > 0 && video.numbering.is_running())
+        else {
+            return;
+        };
+        let log = turn.logs.video(self.encoding);
+        let mut extensions = video.extensions(turn, self.link.is_some());
+        let mut wire = Wire { protector: &self.protector, link: self.link.as_mut(), now: turn.now };
+        let newest = log.begin().max(video.next.saturating_sub(PROBE_PACKETS))..video.next;
+        for entry in newest.rev().filter_map(|number| log.get(number)) {
+            let bytes = entry.packet.payload.len() as u64;
+            if bytes > self.probe_bytes {
+                return;
+            }
+            let Some(numbered) = video.numbering.as_sent_last(entry.source, &entry.packet) else { continue };
+            if !video.write_rtx(entry, numbered, &mut extensions, &mut wire, out) {
+                return;
+            }
+            self.probe_bytes -= bytes;
+        }
+    }
+}
+
+/// Returns the newest keyframe, if it began just now.
+fn fresh_keyframe(log: &PacketLog, now: Instant) -> Option<u64> {
+    let keyframe = log.keyframe()?;
+    let began = log.get(keyframe)?.packet.received_at;
+    (now.saturating_duration_since(began) <= FRESH).then_some(keyframe)
+}

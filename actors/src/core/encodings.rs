@@ -1,0 +1,167 @@
+//! What a publisher's encodings are like: how large, how busy, and which of them are there.
+
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+use onair_media::{EncodingId, MediaKind, RtpPacket, keyframe_size};
+
+/// An encoding of which nothing came for so long is not there: a sender drops those that its uplink does not carry.
+pub const SILENT_AFTER: Duration = Duration::from_millis(1500);
+
+/// The time over which rates are averaged: some frames of the slowest sender, a keyframe and what follows it.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Follows the encodings of one publisher.
+#[derive(Debug, Default)]
+pub struct Encodings {
+    all: [Option<Encoding>; EncodingId::COUNT],
+}
+
+/// Follows one encoding.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoding {
+    /// Width and height in pixels, once a keyframe told them.
+    pub size: Option<(u32, u32)>,
+    /// Since when it has come without a break.
+    pub since: Instant,
+    heard_at: Instant,
+    window_began: Instant,
+    window_bytes: u64,
+    bitrate_bps: Option<u64>,
+}
+
+impl Encodings {
+    /// Takes note of a packet; sound is passed over.
+    pub fn note(&mut self, packet: &RtpPacket) {
+        if packet.codec.kind() != MediaKind::Video {
+            return;
+        }
+        let Some(place) = self.all.get_mut(usize::from(packet.encoding.0)) else { return };
+        let encoding = place.get_or_insert_with(|| Encoding::new(packet.received_at));
+        encoding.note(packet);
+    }
+
+    /// Forgets everything: another publisher begins.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Returns an encoding of which something came, however long ago.
+    pub fn get(&self, id: EncodingId) -> Option<&Encoding> {
+        self.all.get(usize::from(id.0))?.as_ref()
+    }
+
+    /// Returns those that are there at `now`, the best first: the largest picture, of equal ones the one with more bits.
+    pub fn ranked(&self, now: Instant) -> impl Iterator<Item = (EncodingId, &Encoding)> {
+        let mut ranked = [0_u8, 1, 2].map(|number| (EncodingId(number), self.get(EncodingId(number))));
+        ranked.sort_by_key(|(id, encoding)| (Reverse(encoding.map(Encoding::rank)), id.0));
+        ranked.into_iter().filter_map(move |(id, encoding)| Some((id, encoding.filter(|it| it.is_active(now))?)))
+    }
+}
+
+impl Encoding {
+    fn new(at: Instant) -> Self {
+        Self { size: None, since: at, heard_at: at, window_began: at, window_bytes: 0, bitrate_bps: None }
+    }
+
+    fn note(&mut self, packet: &RtpPacket) {
+        let at = packet.received_at;
+        if !self.is_active(at) {
+            *self = Self { size: self.size, ..Self::new(at) };
+        }
+        self.heard_at = self.heard_at.max(at);
+        if packet.starts_keyframe {
+            self.size = keyframe_size(packet.codec, &packet.payload).or(self.size);
+        }
+        let elapsed = at.saturating_duration_since(self.window_began);
+        if elapsed >= WINDOW {
+            self.bitrate_bps = Some(bps(self.window_bytes, elapsed));
+            (self.window_began, self.window_bytes) = (at, 0);
+        }
+        self.window_bytes += packet.payload.len() as u64;
+    }
+
+    /// Tells whether something of it came lately.
+    pub fn is_active(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard_at) < SILENT_AFTER
+    }
+
+    /// Returns the payload's bits per second over the last second; at first, of what came so far.
+    pub fn bitrate_bps(&self) -> u64 {
+        let so_far = self.heard_at.saturating_duration_since(self.window_began);
+        self.bitrate_bps.unwrap_or_else(|| bps(self.window_bytes, so_far.max(WINDOW / 4)))
+    }
+
+    fn rank(&self) -> (u64, u64) {
+        let pixels = self.size.map_or(0, |(width, height)| u64::from(width) * u64::from(height));
+        (pixels, self.bitrate_bps())
+    }
+}
+
+fn bps(bytes: u64, time: Duration) -> u64 {
+    bytes * 8_000 / (time.as_millis() as u64).max(1)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use onair_media::Codec;
+
+    use super::*;
+
+    /// A VP8 packet; a keyframe of the given width, or the middle of another picture.
+    pub(crate) fn vp8(encoding: u8, keyframe: Option<u16>, bytes: usize, received_at: Instant) -> RtpPacket {
+        let mut payload = vec![0; bytes.max(12)];
+        if let Some(width) = keyframe {
+            payload[..7].copy_from_slice(&[0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a]);
+            payload[7..9].copy_from_slice(&width.to_le_bytes());
+            payload[9..11].copy_from_slice(&(width / 2).to_le_bytes());
+        }
+        RtpPacket {
+            codec: Codec::Vp8,
+            encoding: EncodingId(encoding),
+            seq_no: 0,
+            timestamp: 0,
+            marker: true,
+            starts_keyframe: keyframe.is_some(),
+            payload: payload.into(),
+            received_at,
+            sender_report: None,
+        }
+    }
+
+    fn ranked(encodings: &Encodings, now: Instant) -> Vec<u8> {
+        encodings.ranked(now).map(|(id, _)| id.0).collect()
+    }
+
+    #[test]
+    fn the_largest_picture_is_the_best_whatever_its_number_and_bits() {
+        let (start, mut encodings) = (Instant::now(), Encodings::default());
+        encodings.note(&vp8(0, Some(320), 900, start));
+        encodings.note(&vp8(1, Some(1280), 100, start));
+        encodings.note(&vp8(2, Some(640), 500, start));
+        assert_eq!(ranked(&encodings, start), [1, 2, 0]);
+        assert_eq!(encodings.get(EncodingId(1)).unwrap().size, Some((1280, 640)));
+        // The best falls silent.
+        let later = start + SILENT_AFTER;
+        [0, 2].iter().for_each(|number| encodings.note(&vp8(*number, None, 100, later)));
+        assert_eq!(ranked(&encodings, later), [2, 0]);
+        // It comes back, and has done so since just now.
+        encodings.note(&vp8(1, None, 100, later));
+        assert_eq!(ranked(&encodings, later), [1, 2, 0]);
+        assert_eq!(encodings.get(EncodingId(1)).unwrap().since, later);
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_second() {
+        let (start, mut encodings) = (Instant::now(), Encodings::default());
+        // 50 packets of 250 bytes a second, then twice as large.
+        for number in 0..200_u32 {
+            let bytes = if number < 100 { 250 } else { 500 };
+            encodings.note(&vp8(0, None, bytes, start + Duration::from_millis(20) * number));
+            if number == 60 {
+                assert_eq!(encodings.get(EncodingId(0)).unwrap().bitrate_bps(), 100_000);
+            }
+        }
+        assert_eq!(encodings.get(EncodingId(0)).unwrap().bitrate_bps(), 200_000);
+    }
+}
