@@ -154,7 +154,7 @@ class PublishPage {
     if (stopping.signal.aborted || !this.#stream) return;
     fill(this.#problem);
     keepAwake(stopping.signal);
-    const broadcast = new Broadcast(this.#room, this.#stream, this.#form.value().maxBitrate_bps, {
+    const broadcast = new Broadcast(this.#room, this.#stream, this.#form.value(), {
       state: (state, sentence) => {
         if (state === "live") this.#liveSince_ms ??= Date.now();
         else this.#facts.show({});
