@@ -22,6 +22,8 @@ wanted() {
         echo "chromium chromium"
         echo "python3 python3"
         echo "venv python3-venv"
+        echo "ip iproute2"
+        echo "tc iproute2"
         ;;
     esac
 }
