@@ -15,7 +15,7 @@ STORE_MODULES := tests/stores/node_modules/.package-lock.json
 VENV := .venv/requirements.txt
 RELEASE := target/release/onair
 
-.PHONY: help run demo bench bench-micro bench-recording bench-instructions fuzz test test-ui test-rust test-browser soak check setup-build setup-demo setup-bench setup-test media clean
+.PHONY: help run demo bench bench-hls bench-micro bench-recording bench-instructions fuzz test test-ui test-rust test-browser soak check setup-build setup-demo setup-bench setup-test media clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-19s %s\n", $$1, $$2 }'
@@ -44,9 +44,13 @@ test-browser: $(PAGES) $(BROWSER_MODULES) media
 soak: setup-test $(PAGES) $(VENV) media ## Kill the server at two dozen instants of longer broadcasts. ONAIR_SEED=N chooses others
 	ONAIR_SOAK=1 cargo test --locked --test e2e -- chaos::
 
-bench: setup-bench $(PAGES) ## Measure what viewers cost; results in bench/results and docs/performance.md
+bench: setup-bench $(PAGES) ## Measure what viewers cost, over WebRTC and HLS; results in bench/results and docs/performance.md
 	cargo build --release --locked
 	bench/run.py
+
+bench-hls: setup-bench $(PAGES) ## Measure what HLS costs: waiting players, playlists, segments, memory of rooms
+	cargo build --release --locked
+	bench/run.py hls-waiters hls-answers hls-age hls-rooms
 
 bench-micro: setup-build $(PAGES) ## Measure what a packet costs in each part of the media plane
 	cargo bench --locked --bench micro

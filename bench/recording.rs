@@ -165,7 +165,7 @@ fn parts_to_spool() -> Result<(), Failure> {
                 broadcast.push(&mut fragmenter);
                 while let Some(cut) = fragmenter.pull() {
                     let began = Instant::now();
-                    let cut_error = writer.cut(&cut).1.err();
+                    let cut_error = writer.cut(&cut).err();
                     let flush_error = writer.flush().err().map(|source| unflushed(&stage, source));
                     failed = failed.take().or(cut_error).or(flush_error);
                     if matches!(cut, Cut::Part(_)) {
@@ -263,10 +263,8 @@ impl<'a> Recording<'a> {
     }
 
     fn take(&mut self, cut: &Cut) -> Result<(), Failure> {
-        let (entries, outcome) = self.writer.cut(cut);
-        outcome?;
-        self.writer.flush()?;
-        entries.iter().for_each(|entry| self.ledger.apply(entry));
+        self.writer.cut(cut)?;
+        self.flush()?;
         while let Some((name, _)) = self.ledger.next_object() {
             self.note(Entry::Stored { object: name.as_str().into() })?;
         }
@@ -288,9 +286,12 @@ impl<'a> Recording<'a> {
     }
 
     fn note(&mut self, entry: Entry) -> Result<(), Failure> {
-        self.writer.note(&entry);
-        self.writer.flush()?;
-        self.ledger.apply(&entry);
+        self.writer.note(entry);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush()?.iter().for_each(|entry| self.ledger.apply(entry));
         Ok(())
     }
 

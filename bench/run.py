@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Measures what viewers cost: `onair serve` as the server, `onair load` as publishers and viewers.
+"""Measures what viewers cost: `onair serve` as the server, `onair load` as publishers and viewers; HLS by clients of its own.
 
 usage: bench/run.py [SCENARIO…]; --list names them
 Prints tables, and writes them into docs/performance.md and each scenario's figures into bench/results.
@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import hls
 import peer
 import processes
 import scenarios
@@ -28,6 +29,7 @@ SCENARIOS: dict[str, Callable[[scenarios.Bench], tables.Result]] = {
     "pacing": scenarios.pacing,
     "churn": scenarios.churn,
     "loss": scenarios.loss,
+    **hls.SCENARIOS,
 }
 
 # It takes a server beside ours, and is the last.

@@ -76,6 +76,17 @@ COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
     "joins": ("joins", lambda row: row.text("joined", 0)),
     "failed": ("failed", lambda row: row.text("failed", 0)),
     "ended": ("ended", lambda row: row.text("ended", 0)),
+    "waiters/core": ("waiters/core and s", lambda row: row.text("waiters_per_core_s", 0)),
+    "answer µs": ("µs/waiter, from the request to the answer", lambda row: row.text("answer_us", 1)),
+    "wake µs": ("of it from the part on", lambda row: row.text("wake_us", 1)),
+    "last answer": ("answers after the first one: half, 99 %, the last, ms", lambda row: _late(row)),
+    "waiting at": ("waiting at the part", lambda row: row.text("waiting", 0)),
+    "bytes": ("bytes", lambda row: row.text("bytes", 0)),
+    "answers/core": ("answers/core and s", lambda row: row.text("answers_per_core_s", 0)),
+    "GB/core": ("GB/core and s", lambda row: row.text("gb_per_core_s", 2)),
+    "age": ("part, p50/p95 ms", lambda row: _p95(row, "age")),
+    "playlist age": ("playlist, p50/p95 ms", lambda row: _p95(row, "playlist_age")),
+    "hold back": ("PART-HOLD-BACK, ms", lambda row: row.text("hold_back_ms", 0)),
     "rss course": ("server, MiB: at the start, then every 10 s", lambda row: _course(row)),
 }
 
@@ -99,6 +110,15 @@ def markdown(result: Result, machine: dict[str, Any], today: datetime.date) -> s
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _late(row: Row) -> str:
+    """Shows when half of the answers, nearly all, and the last one were there."""
+    return "/".join(row.text(f"late_{at}_ms", 0) for at in ("p50", "p99", "max"))
+
+
+def _p95(row: Row, name: str) -> str:
+    return "/".join(row.text(f"{name}_{at}_ms", 0) for at in ("p50", "p95"))
 
 
 def _course(row: Row) -> str:

@@ -15,11 +15,20 @@ wanted() {
     bench)
         echo "python3 python3"
         echo "valgrind valgrind"
+        echo "wrk wrk"
         ;;
     test)
         echo "ffmpeg ffmpeg"
         echo "ffprobe ffmpeg"
         echo "chromium chromium"
+        echo "curl curl"
+        echo "openssl openssl"
+        echo "nginx nginx"
+        echo "gst-launch-1.0 gstreamer1.0-tools"
+        echo "element:souphttpsrc gstreamer1.0-plugins-good"
+        echo "element:hlsdemux gstreamer1.0-plugins-bad"
+        echo "element:avdec_h264 gstreamer1.0-libav"
+        echo "element:opusdec gstreamer1.0-plugins-base"
         echo "python3 python3"
         echo "venv python3-venv"
         echo "ip iproute2"
@@ -31,6 +40,8 @@ wanted() {
 is_there() {
     case $1 in
     venv) python3 -c 'import venv, ensurepip' >/dev/null 2>&1 ;;
+    nginx) has nginx || [ -x /usr/sbin/nginx ] ;;
+    element:*) has gst-inspect-1.0 && gst-inspect-1.0 --exists "${1#element:}" >/dev/null 2>&1 ;;
     *) has "$1" ;;
     esac
 }
@@ -52,6 +63,8 @@ apt_install() {
     echo "setup: installing $*"
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    # The tests start their own; a service on port 80 is nothing that a test suite leaves on a machine.
+    case " $* " in *" nginx "*) has systemctl && "${as_root[@]}" systemctl disable --now nginx >/dev/null 2>&1 || true ;; esac
 }
 
 for tool in cargo node npm; do

@@ -86,7 +86,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
     let archive = start_archive(&arbiters.packaging.handle(), to, from, events.clone(), keyframes);
     let uploader = archive.uploader.clone();
     let (left, recovers_to) = (spool.left()?, Arc::clone(&archive));
-    Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
+    let recovery = Recovery::start_in_arbiter(&arbiters.packaging.handle(), |_| Recovery::new(recovers_to, left));
     let watched = Arc::clone(&archive);
     SpoolWatch::start_in_arbiter(&arbiters.housekeeping.handle(), |_| SpoolWatch::new(watched));
     let directory = Arc::new(Directory::default());
@@ -99,6 +99,7 @@ async fn serve(config: Config, started: impl FnOnce(Url)) -> Result<(), Box<dyn 
         directory,
         packaging: arbiters.packaging.handle(),
         archive,
+        recovery,
         webhooks: webhooks.gauges(),
         hls,
         record: record_settings(config.record.clone()),

@@ -5,12 +5,17 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 
 use onair_actors::media_socket::MediaSocket;
+use socket2::SockRef;
 use url::Host;
 
 use crate::config::Config;
 
 /// How often another port is tried when the system's choice for HTTP is taken for media.
 const PORT_TRIES: usize = 16;
+
+/// How many connections may wait to be accepted; the system may allow fewer. The standard library's 128 are full in a
+/// moment when thousands of players come back at once, and who finds no place tries again after a second.
+const HTTP_BACKLOG: i32 = 4096;
 
 /// The bound sockets.
 pub(crate) struct Sockets {
@@ -65,7 +70,7 @@ fn bind_both(
 ) -> Result<(TcpListener, Vec<Arc<MediaSocket>>), SocketError> {
     let follows = media.port() == 0 && http.port() == 0;
     for last in (0..PORT_TRIES).rev() {
-        let listener = TcpListener::bind(http).map_err(|error| SocketError::Http(http, error))?;
+        let listener = listen(http).map_err(|error| SocketError::Http(http, error))?;
         let bound = listener.local_addr().map_err(|error| SocketError::Http(http, error))?;
         let media = if follows { SocketAddr::new(media.ip(), bound.port()) } else { media };
         match MediaSocket::bind_workers(media, workers) {
@@ -75,6 +80,13 @@ fn bind_both(
         }
     }
     unreachable!("the last round returns")
+}
+
+fn listen(http: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(http)?;
+    // It listens already; to say it again makes the queue longer.
+    SockRef::from(&listener).listen(HTTP_BACKLOG)?;
+    Ok(listener)
 }
 
 /// The bound address, or those of all interfaces when it is the unspecified one.
@@ -122,6 +134,9 @@ fn resolve(hosts: &[Host], port: u16) -> Result<Vec<SocketAddr>, SocketError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -133,6 +148,15 @@ mod tests {
             assert_eq!(http.local_addr().unwrap().port(), address.port());
             assert_eq!(local_candidates(address), [address]);
         }
+    }
+
+    /// Players that come back all at once are not sent away, though nobody has accepted any yet.
+    #[test]
+    fn a_burst_of_connections_is_taken() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (address, within) = (listener.local_addr().unwrap(), Duration::from_millis(900));
+        let burst: Result<Vec<_>, _> = (0..300).map(|_| TcpStream::connect_timeout(&address, within)).collect();
+        assert_eq!(burst.unwrap().len(), 300);
     }
 
     #[test]

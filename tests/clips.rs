@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Answer, S3, Server, alone, decode_errors, decode_errors_beside_gaps, eventually, finished_recording, probe,
+    Answer, Proxy, S3, Server, alone, decode_errors, decode_errors_beside_gaps, eventually, finished_recording, probe,
     publish, top_level_boxes,
 };
 
@@ -303,4 +303,34 @@ fn clips_come_from_s3_too() {
     let part =
         ask(&server, Method::GET, &format!("{path}/clip.mp4?from=2.5&to=9.7"), &[("range", "bytes=100000-200000")]);
     assert!(part.status == 206 && part.body == clip.body[100_000..=200_000]);
+}
+
+/// Each range that a player asked for cost a request for every part of every segment, once more.
+#[test]
+fn seeking_in_a_clip_in_a_bucket_does_not_plan_it_anew() {
+    let _alone = alone();
+    let s3 = S3::start();
+    let proxy = Proxy::before(s3.address());
+    let arguments = S3::arguments(&proxy.address());
+    let server = Server::with(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let recording = record(&server, "h264-opus.mp4");
+    let url = format!("{recording}/clip.mp4?from=2&to=10");
+    let requests = || proxy.requests().len();
+    let before = requests();
+    let whole = get(&server, &url);
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    let for_whole = requests() - before;
+    let size = whole.body.len();
+    for start in [0, size / 3, size - 1000] {
+        let (before, end) = (requests(), start + 999);
+        let part = ask(&server, Method::GET, &url, &[("range", &format!("bytes={start}-{end}"))]);
+        assert_eq!((part.status, &part.body[..]), (206, &whole.body[start..=end]), "{}", part.text());
+        // Whether the manifest is what it was, and the stretches that the range lies in.
+        let for_part = requests() - before;
+        assert!(for_part <= 4 && for_part * 4 < for_whole, "{for_part} requests, {for_whole} for the whole");
+    }
+    // Another time is another clip.
+    let before = requests();
+    assert_eq!(get(&server, &format!("{recording}/clip.mp4?from=2&to=9")).status, 200);
+    assert!(requests() - before > 8);
 }

@@ -212,3 +212,30 @@ fn used_bytes(directory: &Path) -> u64 {
     };
     entries.map(size).sum()
 }
+
+/// A recording that could not begin was tried for each segment, with an event each; and once nothing was tried any more
+/// the room said that it was stored.
+#[test]
+fn a_recording_that_cannot_begin_says_why_and_begins_when_it_can() {
+    let _alone = alone();
+    let server = Server::start();
+    // A file where a folder is to be.
+    let obstacle = server.spool().join("room");
+    fs::write(&obstacle, []).expect("the spool is there");
+    let publisher = publish_to(&server, "h264-opus.mp4", "room");
+    let room = server.wait_for_room("room", "it says why", |room| room["recording"]["state"] == "failed");
+    let reason = room["recording"]["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("the spool cannot be used: ") && !reason.contains("room"), "{reason}");
+    assert_eq!(room["recording"]["recording"], Value::Null, "{room}");
+    server.wait_for_room("room", "HLS is ready", |room| room["hls"]["state"] == "ready");
+    let newest = newest_segment(&server, "room");
+    eventually("the broadcast goes on", Duration::from_secs(60), || {
+        (newest_segment(&server, "room") >= newest + 3).then_some(())
+    });
+    assert_eq!(server.log().matches("not recorded; it is tried again and again").count(), 1, "{}", server.log());
+    fs::remove_file(&obstacle).expect("it is there");
+    server.wait_for_room_within("room", "it is recorded in the end", WITHIN, |room| {
+        room["recording"]["state"] == "recording"
+    });
+    publisher.kill();
+}

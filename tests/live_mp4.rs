@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use crate::support::{Answer, Server, alone, check_unbroken, clip, eventually, packets, publish};
+use crate::support::{Answer, Server, alone, check_unbroken, clip, eventually, packets, probe, publish};
 
 const CLIP: &str = "h264-distinct-opus.mp4";
 
@@ -14,7 +14,7 @@ fn ask(server: &Server, method: Method, path: &str) -> Answer {
     server.request(method, path).send().expect("the server is up").into()
 }
 
-/// ffmpeg reads it like a file, from a keyframe on, and it is what was published.
+/// ffprobe and ffmpeg read it like a file, from a keyframe on, and it is what was published.
 #[test]
 fn ffmpeg_reads_the_live_stream() {
     let _alone = alone();
@@ -25,6 +25,12 @@ fn ffmpeg_reads_the_live_stream() {
     eventually("the stream is there", Duration::from_secs(60), || {
         (ask(&server, Method::HEAD, "/live/room.mp4").status == 200).then_some(())
     });
+    // It has no end, and says what it is at its beginning.
+    let probed = probe(&url);
+    let streams = probed["streams"].as_array().expect("a list of streams");
+    let of = |codec: &str| streams.iter().find(|stream| stream["codec_name"] == codec).expect(codec);
+    assert_eq!((&of("h264")["width"], &of("h264")["height"]), (&640.into(), &360.into()), "{probed}");
+    assert_eq!((&of("opus")["sample_rate"], &of("opus")["channels"]), (&"48000".into(), &2.into()), "{probed}");
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = file.path().to_str().expect("UTF-8");
     // Six seconds, copied as they come.

@@ -45,3 +45,16 @@ clip $media/h264-distinct-opus.mp4 $(picture 640x360 12) $(noise 12) "${h264[@]}
 # 2 MB a second: the first part of an upload is full after a few seconds.
 clip $media/h264-heavy-opus.mp4 $(picture 1280x720 8),noise=alls=40:allf=t $(noise 8) "${h264[@]}" "${plain[@]}" \
     -preset ultrafast -b:v 16M -maxrate 16M -bufsize 4M "${opus[@]}"
+
+# Keyframes at 0, 1, 2, 3, 13 and 43 s, and another size from 13 s on: a stream in an MP4 whose parameter sets change within.
+irregular() {
+    local size=$1 seconds=$2 keyframes=$3
+    ffmpeg -nostdin -hide_banner -v error -f lavfi -i "testsrc2=size=$size:rate=30:duration=$seconds" "${h264[@]}" "${plain[@]}" \
+        -g 9999 -keyint_min 1 -force_key_frames "$keyframes" -f h264 -
+}
+streams=$(mktemp -d)
+trap 'rm -rf "$streams"' EXIT
+if [ "$(cat $media/h264-irregular-opus.mp4.stamp 2>/dev/null)" != "$stamp" ]; then
+    { irregular 640x360 13 0,1,2,3 && irregular 320x180 33 0,30; } >"$streams/irregular.h264"
+fi
+clip $media/h264-irregular-opus.mp4 -r 30 -f h264 -i "$streams/irregular.h264" $(sound 46) -map 0:v -map 1:a -c:v copy "${opus[@]}"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Answer, Server, alone, check_whole, eventually, finished_recording, probe, publish};
+use crate::support::{Answer, Server, alone, check_whole, eventually, finished_recording, probe, publish, run_onair};
 
 /// Publishes a clip to its end and returns the directory of the finished recording, with its manifest.
 fn record(server: &Server, clip: &str) -> (PathBuf, Value) {
@@ -138,4 +138,37 @@ fn pictures_can_be_switched_off() {
     let (dir, manifest) = record(&server, "h264-only.mp4");
     assert_eq!(manifest["pictures"]["unavailable"], "record.posters is false", "{manifest}");
     assert!(!dir.join("poster.jpg").exists());
+}
+
+/// Pictures that were lost stayed lost, though all that they are made of was there.
+#[test]
+fn a_repair_makes_lost_pictures_again() {
+    let _alone = alone();
+    let server = Server::start();
+    let (dir, manifest) = record(&server, "h264-opus.mp4");
+    let id = dir.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+    let (name, storage) = (format!("studio-1/{id}"), server.storage());
+    let verify = |more: &[&str]| run_onair(&[&["verify", &name, "--set", &storage], more].concat());
+    let poster = fs::read(dir.join("poster.jpg")).expect("it is stored");
+    fs::remove_file(dir.join("poster.jpg")).expect("it is there");
+    fs::write(dir.join("storyboard-1.jpg"), b"damaged").expect("the directory is ours");
+    let looked = verify(&[]);
+    let said = String::from_utf8_lossy(&looked.stdout);
+    assert!(looked.status.code() == Some(1) && said.matches("(can be mended)").count() == 2, "{said}");
+    let mended = verify(&["--repair"]);
+    let said = String::from_utf8_lossy(&mended.stdout);
+    assert!(mended.status.code() == Some(0) && said.matches("(mended)").count() == 2, "{said}");
+    check_whole(&["--set", &storage], &name);
+    assert_eq!(fs::read(dir.join("poster.jpg")).expect("it is stored again"), poster);
+    let again: Value =
+        serde_json::from_slice(&fs::read(dir.join("recording.json")).expect("a manifest")).expect("JSON");
+    assert_eq!(again["pictures"], manifest["pictures"], "{again}");
+
+    // A manifest that is written anew knows of no pictures; they are made, too.
+    fs::remove_file(dir.join("recording.json")).expect("it is there");
+    assert_eq!(verify(&["--repair"]).status.code(), Some(0));
+    let again: Value =
+        serde_json::from_slice(&fs::read(dir.join("recording.json")).expect("a manifest")).expect("JSON");
+    assert_eq!(again["pictures"], manifest["pictures"], "{again}");
+    check_whole(&["--set", &storage], &name);
 }

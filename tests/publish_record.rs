@@ -39,9 +39,13 @@ fn check_recording(clip: &str, codecs: &[&str; 2], duration_s: f64) -> (PathBuf,
 /// Checks that every object of the manifest is there, whole, and nothing else is.
 fn check_objects(dir: &Path, manifest: &Value) {
     let listed = |key: &str| manifest[key].as_array().cloned().unwrap_or_default();
+    assert_eq!(manifest["publisher"]["protocol"], "whip", "{manifest}");
+    // `onair publish` sends reports.
+    assert_eq!((&manifest["alignment"], manifest.get("guessed")), (&"sender_reports".into(), None), "{manifest}");
+    assert_eq!(listed("inits").len(), 2, "{manifest}");
     let segments = listed("segments");
     assert!(segments.len() >= 6, "segments of about 2 s in two renditions: {manifest}");
-    for entry in segments.iter().chain(&listed("objects")) {
+    for entry in segments.iter().chain(&listed("inits")).chain(&listed("objects")) {
         let name = entry["name"].as_str().expect("an object has a name");
         let bytes = fs::read(dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(entry["bytes"], bytes.len(), "{name}");

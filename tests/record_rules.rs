@@ -167,6 +167,28 @@ fn a_recording_that_is_wanted_after_all_goes_on() {
     publisher.kill();
 }
 
+/// It went on for as long as the publisher had time to come back.
+#[test]
+fn a_recording_ends_by_hand_while_the_publisher_is_away() {
+    let _alone = alone();
+    let server = Server::with(&["--set", "record.reconnect_s=600"]);
+    let publisher = publish(CLIP, &server.url("/whip/room"), &["--loop"]);
+    let room = server.wait_for_room("room", "HLS is ready", |room| room["hls"]["state"] == "ready");
+    let id = room["recording"]["recording"].as_str().expect("an id").to_owned();
+    publisher.kill();
+    let within = Duration::from_secs(60);
+    server.wait_for_room_within("room", "the publisher is away", within, |room| room["state"] == "reconnecting");
+    let ended = recording_of(&server, Method::DELETE, "room");
+    assert_eq!((ended.status, &state(&ended)["state"]), (202, &"finishing".into()), "{}", ended.text());
+    assert_eq!(complete(&server, "room", 1), [id.as_str()]);
+    let room = server.wait_for_room("room", "it is stored", |room| room["recording"]["state"] == "stored");
+    assert_eq!(room["state"], "reconnecting", "{room}");
+    check(&server, "room", &id);
+    // Wanted again, it begins when there is something to record.
+    let started = recording_of(&server, Method::POST, "room");
+    assert_eq!((started.status, &state(&started)["recording"]), (202, &Value::Null), "{}", started.text());
+}
+
 #[test]
 fn sound_alone_is_recorded_where_that_is_wanted() {
     let _alone = alone();

@@ -124,3 +124,87 @@ fn every_byte_reaches_a_store_that_misbehaves() {
     }
     assert!(s3.uploads().is_empty(), "no upload is left behind");
 }
+
+/// Eight ended broadcasts of a room could wait for the store. The ninth had neither HLS nor a recording.
+#[test]
+fn broadcasts_that_wait_for_the_store_do_not_keep_the_next_one_out() {
+    const BROADCASTS: usize = 10;
+    let _alone = alone();
+    let mut s3 = S3::start();
+    let proxy = Proxy::before(s3.address());
+    proxy.decide(|_| Fate::Dead);
+    let arguments = S3::arguments(&proxy.address());
+    let mut server = Server::with(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let recordings: Vec<String> = (0..BROADCASTS)
+        .map(|_| {
+            let mut publisher = publish("h264-only.mp4", &server.url("/whip/room"), &[]);
+            let room = server.wait_for_room("room", "it has HLS and is recorded", |room| {
+                room["hls"]["state"] == "ready" && room["recording"]["state"] == "recording"
+            });
+            assert!(publisher.wait(Duration::from_secs(60)).success());
+            server.wait_for_room("room", "it is over", |room| room["state"] == "idle");
+            room["recording"]["recording"].as_str().expect("an id").to_owned()
+        })
+        .collect();
+    proxy.decide(|_| Fate::Passed);
+    assert_eq!(server.terminate(), Some(0));
+    let recovered = server.run("recover");
+    assert_eq!(recovered.status.code(), Some(0), "{}", String::from_utf8_lossy(&recovered.stderr));
+    for recording in &recordings {
+        let objects = s3.recording("room", recording);
+        let manifest = manifest(&objects);
+        assert_eq!(
+            (&manifest["state"], &manifest["gaps"]),
+            (&"complete".into(), &Value::Array(Vec::new())),
+            "{manifest}"
+        );
+        check_stored(&objects, &manifest);
+    }
+}
+
+/// The server ended between the completion of the MP4 and the entry that says so. All of it was sent again.
+#[test]
+fn an_mp4_that_is_in_the_store_is_not_sent_again() {
+    let _alone = alone();
+    let mut s3 = S3::start();
+    let proxy = Proxy::before(s3.address());
+    let arguments = S3::arguments(&proxy.address());
+    let mut server = Server::with(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut publisher = publish(CLIP, &server.url("/whip/room"), &[]);
+    let live = server.wait_for_room("room", "it is recorded", |room| room["recording"]["state"] == "recording");
+    let recording = live["recording"]["recording"].as_str().expect("an id").to_owned();
+    // The store has made the object, and is not heard of again.
+    let mut is_over = false;
+    proxy.decide(move |request| {
+        let completes = request.completes_upload() && !is_over;
+        is_over |= completes;
+        if completes {
+            Fate::AnswerTruncated
+        } else if is_over {
+            Fate::Dead
+        } else {
+            Fate::Passed
+        }
+    });
+    assert!(publisher.wait(Duration::from_secs(60)).success());
+    let put = |proxy: &Proxy| proxy.count(|request| request.part_number().is_some());
+    eventually("the MP4 is made of its parts", WITHIN, || {
+        (proxy.count(|request| request.completes_upload() && request.is_done()) > 0).then_some(())
+    });
+    server.kill();
+    let parts = put(&proxy);
+    assert!(parts >= 2, "the MP4 went up in parts");
+
+    proxy.decide(|_| Fate::Passed);
+    server.start_again(&[]);
+    eventually("it is finished", WITHIN, || {
+        let manifest = server.json(&format!("/api/recordings/room/{recording}"))?;
+        (manifest["state"] == "complete").then_some(())
+    });
+    assert_eq!(put(&proxy), parts, "nothing of it is sent again");
+    let objects = s3.recording("room", &recording);
+    check_stored(&objects, &manifest(&objects));
+    let published = packets(clip(CLIP).to_str().expect("UTF-8"), 'v');
+    assert_eq!(packets(&objects.playable("recording.mp4"), 'v'), published);
+    assert!(s3.uploads().is_empty(), "no upload is left behind");
+}

@@ -7,6 +7,7 @@ pub mod archive;
 pub mod core;
 pub mod directory;
 pub mod events;
+pub mod gallery;
 pub mod limits;
 pub mod live_window;
 pub mod load;

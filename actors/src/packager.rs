@@ -7,9 +7,9 @@ use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use onair_media::{CodecConfig, Depacketized, Depacketizer, EncodingSet, MediaKind, RoomName, RtpPacket, SourceId};
 use onair_recorder::journal::{self, Begun};
-use onair_recorder::{Cut, Fragmenter, Pressure};
+use onair_recorder::{Cut, Fragmenter, Pressure, Protocol, Publisher, RecordingEvent};
 use serde::Serialize;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::recordings::Recordings;
 use self::still::Newest;
@@ -19,7 +19,8 @@ use crate::live_window::OpenWindow;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
 use crate::pictures::Still;
-use crate::recorder::{Listeners, recording_id};
+use crate::recorder::{Listeners, Provenance, recording_id};
+use crate::recovery::TakeUp;
 use crate::room::{Media, PackagerDone, RequestKeyframe, Room};
 use crate::shared::{RecordRule, Shared};
 
@@ -47,6 +48,7 @@ pub struct Packager {
     source: Option<SourceId>,
     /// Which of the publisher's encodings is packaged.
     best: BestEncoding,
+    protocol: Protocol,
     depacketizer: Option<Depacketizer>,
     fragmenter: Option<Fragmenter>,
     newest: Newest,
@@ -106,6 +108,7 @@ impl Packager {
             room,
             source: None,
             best: BestEncoding::default(),
+            protocol: Protocol::Other,
             depacketizer: None,
             fragmenter: None,
             newest: Newest::default(),
@@ -127,6 +130,10 @@ impl Packager {
         let now = Instant::now();
         while let Some(event) = self.depacketizer.as_mut().and_then(|depacketizer| depacketizer.pull(now)) {
             self.note(event, now);
+        }
+        if let Some(depacketizer) = &self.depacketizer {
+            let (publisher, alignment) = (Publisher { protocol: self.protocol }, depacketizer.alignment());
+            self.recordings.set_provenance(Provenance { publisher, alignment });
         }
         while let Some(cut) = self.fragmenter.as_mut().and_then(Fragmenter::pull) {
             self.record(cut, ctx);
@@ -200,7 +207,8 @@ impl Packager {
             Cut::Init(_) => {}
         }
         self.recordings.look_ahead(&cut);
-        if self.is_to_be_recorded() && !self.recordings.is_recording() && self.may_begin_at(&cut) {
+        let is_wanted = self.is_to_be_recorded() && !self.recordings.is_recording() && self.may_begin_at(&cut);
+        if is_wanted && self.recordings.may_try(Instant::now()) {
             self.start_recording(ctx);
         }
         self.recordings.push(cut);
@@ -301,18 +309,37 @@ impl Packager {
     }
 
     fn recording_status(&self) -> RecordingStatus {
-        let newest = self.recordings.newest();
-        let state = match (newest, self.phase) {
-            (Some(_), Phase::Live) if self.recordings.goes_on() => RecordingState::Recording,
-            _ if self.unavailable.is_some() || self.refusal.is_some() => RecordingState::Unavailable,
-            (Some(_), _) if self.recordings.are_done() => RecordingState::Stored,
-            (Some(_), _) => RecordingState::Finishing,
-            (None, Phase::Live) if self.is_to_be_recorded() => RecordingState::Starting,
-            (None, _) => RecordingState::Off,
-        };
-        let reason = self.unavailable.clone().or_else(|| self.refusal.clone());
-        let reason = reason.filter(|_| state == RecordingState::Unavailable);
-        RecordingStatus { state, recording: newest.map(ToString::to_string), reason }
+        let (state, reason) = self.recording_state();
+        // The newest one is not the one that has yet to begin, and one of which nothing is left has no name.
+        let recording = self.recordings.newest().filter(|_| {
+            let is_there =
+                !matches!(self.recordings.end_of_newest(), Some(RecordingEnd::NotBegun(_) | RecordingEnd::Empty));
+            state != RecordingState::Starting && is_there
+        });
+        RecordingStatus { state, recording: recording.map(ToString::to_string), reason }
+    }
+
+    /// Says what becomes of the recording, and why there is none.
+    fn recording_state(&self) -> (RecordingState, Option<String>) {
+        let is_live = self.phase == Phase::Live;
+        if is_live && self.recordings.goes_on() {
+            return (RecordingState::Recording, None);
+        }
+        if let Some(reason) = self.unavailable.clone().or_else(|| self.refusal.clone()) {
+            return (RecordingState::Unavailable, Some(reason));
+        }
+        if is_live && self.is_to_be_recorded() && !self.recordings.is_recording() {
+            let reason = self.recordings.obstacle().map(str::to_owned);
+            return (if reason.is_some() { RecordingState::Failed } else { RecordingState::Starting }, reason);
+        }
+        match (self.recordings.newest(), self.recordings.end_of_newest()) {
+            (None, _) | (_, Some(RecordingEnd::Empty)) => (RecordingState::Off, None),
+            (Some(_), Some(RecordingEnd::Stored)) => (RecordingState::Stored, None),
+            (Some(_), Some(RecordingEnd::GivenUp(reason) | RecordingEnd::NotBegun(reason))) => {
+                (RecordingState::Failed, Some(reason.clone()))
+            }
+            (Some(_), Some(RecordingEnd::Left) | None) => (RecordingState::Finishing, None),
+        }
     }
 
     fn window(&self) -> Option<&OpenWindow> {
@@ -345,6 +372,7 @@ impl Handler<SourceStarted> for Packager {
         });
         let origin = broadcast.origin;
         self.source = Some(started.source);
+        self.protocol = started.protocol;
         self.unavailable = None;
         self.best = BestEncoding::default();
         self.depacketizer = Some(Depacketizer::new(origin));
@@ -387,6 +415,12 @@ impl Handler<SourceEnded> for Packager {
     fn handle(&mut self, _: SourceEnded, ctx: &mut Self::Context) {
         self.finish();
         self.pump(ctx);
+        // Nothing follows that the last frames could wait for, however long the publisher is away.
+        if let Some(fragmenter) = &mut self.fragmenter {
+            fragmenter.discontinuity();
+        }
+        self.pump(ctx);
+        self.recordings.end_number();
         self.depacketizer = None;
         self.source = None;
     }
@@ -431,9 +465,31 @@ impl Handler<Spooled> for Packager {
 impl Handler<RecordingDone> for Packager {
     type Result = ();
 
-    fn handle(&mut self, RecordingDone(id): RecordingDone, ctx: &mut Self::Context) {
-        self.recordings.done(&id);
+    fn handle(&mut self, done: RecordingDone, ctx: &mut Self::Context) {
+        match &done.end {
+            RecordingEnd::Left => {
+                let (room, recording) = (self.name.clone(), done.recording.clone());
+                self.shared.recovery.do_send(TakeUp { room, recording, done: ctx.address().recipient() });
+            }
+            RecordingEnd::NotBegun(reason) if self.recordings.not_begun(reason, Instant::now()) => {
+                error!(room = %self.name, reason, "not recorded; it is tried again and again");
+                self.shared.archive.events.publish(&self.name, &done.recording, RecordingEvent::incomplete());
+            }
+            _ => {}
+        }
+        self.recordings.done(done);
         self.announce(Instant::now());
+        self.stop_when_done(ctx);
+    }
+}
+
+impl Handler<LetGo> for Packager {
+    type Result = ();
+
+    fn handle(&mut self, _: LetGo, ctx: &mut Self::Context) {
+        self.phase = Phase::Ended { lingered: true };
+        self.let_go_of_media();
+        self.recordings.leave();
         self.stop_when_done(ctx);
     }
 }
@@ -473,6 +529,9 @@ impl Handler<EndRecording> for Packager {
         }
         self.by_hand = Some(false);
         self.refusal = None;
+        if self.source.is_none() {
+            self.recordings.end_number();
+        }
         Ok(self.recording_status())
     }
 }

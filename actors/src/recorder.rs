@@ -5,20 +5,22 @@
 
 mod finishing;
 mod pictures;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use onair_media::{RecordingId, RoomName};
+use onair_media::{Alignment, RecordingId, RoomName};
 use onair_recorder::journal::{Begun, Entry};
 use onair_recorder::{
-    Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, RecordingEvent, RecordingState, Resumed,
-    SpoolWriter,
+    Completeness, Cut, Finish, Ledger, ObjectName, ObjectPath, PART_BYTES, Publisher, RecordingEvent, RecordingState,
+    Resumed, SpoolError, SpoolWriter, Store, StoreError,
 };
 use serde::Serialize;
 use tracing::{error, info, warn};
@@ -28,9 +30,9 @@ use crate::archive::Archive;
 use crate::core::quiet::OncePerSecond;
 use crate::mailbox::Bounded;
 use crate::observe::{Observe, observed};
-use crate::packager::{RecordingDone, Spooled};
+use crate::packager::{RecordingDone, RecordingEnd, Spooled};
 use crate::session_id::random;
-use crate::uploader::{Content, Done, Outcome, Put, PutFailure};
+use crate::uploader::{Content, Done, Outcome, Put, PutFailure, StoredObject, with_cause};
 
 /// How much media may wait for a disk that is stuck. A part that does not fit comes once more with its segment, if that
 /// fits.
@@ -43,15 +45,34 @@ const OBJECTS_AT_ONCE: usize = 4;
 /// writing it for each of them would cost the square of the length.
 const INDEX_SHARE: u64 = 50;
 
+/// How long nothing may come of an ended recording, for the store does not answer, before it is left to be taken up later:
+/// then it costs no more than its place in the spool.
+const LEAVE_AFTER: Duration = Duration::from_secs(120);
+
 /// Takes a cut. *Reliable*: a full mailbox is a gap that the packager counts.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Record(pub Cut);
 
+/// Says where the media comes from that follows. *Reliable.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Provenance {
+    /// Who publishes.
+    pub publisher: Publisher,
+    /// What ties sound and pictures together, where there are both.
+    pub alignment: Option<Alignment>,
+}
+
 /// Nothing follows: finish the recording. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopRecording;
+
+/// Others need what it holds in memory: an ended recording is left in the spool to be taken up later. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Leave;
 
 /// Names a recording that begins at `start`.
 pub fn recording_id(start: DateTime<Utc>) -> RecordingId {
@@ -82,6 +103,8 @@ pub struct Recorder {
     /// What is to be written next, and how much media that is.
     inbox: Vec<Note>,
     inbox_bytes: usize,
+    /// Whether the timer is set after which the journal is written that could not be.
+    retries_journal: bool,
     phase: Phase,
     /// How many spooled objects are on their way to the store.
     objects_under_way: usize,
@@ -94,6 +117,12 @@ pub struct Recorder {
     next_index_ms: u64,
     /// How many segments and gaps were told of.
     told: (usize, usize),
+    /// What is told when it ends.
+    end: RecordingEnd,
+    /// Whether it ends as soon as everything that it knows is written.
+    leaves: bool,
+    /// How often it heard from the store.
+    heard: u64,
     failures: u64,
     last_error: Option<String>,
     quiet: OncePerSecond,
@@ -158,6 +187,7 @@ impl Recorder {
             writer,
             inbox: Vec::new(),
             inbox_bytes: 0,
+            retries_journal: false,
             phase,
             objects_under_way: 0,
             is_mp4_under_way: false,
@@ -165,6 +195,9 @@ impl Recorder {
             index: VecDeque::new(),
             next_index_ms: 0,
             told,
+            end: RecordingEnd::GivenUp("the recorder has ended by mistake".into()),
+            leaves: false,
+            heard: 0,
             failures: 0,
             last_error: None,
             quiet: OncePerSecond::default(),
@@ -190,6 +223,7 @@ impl Recorder {
         self.write(ctx);
         match self.phase {
             Phase::Recording => self.refresh_index(ctx),
+            Phase::Draining if self.is_drained() && self.ledger.manifest().segments.is_empty() => self.discard(ctx),
             Phase::Draining if self.is_drained() => {
                 self.phase = Phase::Finishing;
                 self.put_index(Completeness::Complete, ctx);
@@ -207,11 +241,33 @@ impl Recorder {
             _ => {}
         }
         self.tell();
+        if self.leaves && self.phase != Phase::Done && self.is_written() {
+            info!(recording = %self.id, "waits in the spool, for the store does not answer");
+            self.end = RecordingEnd::Left;
+            ctx.stop();
+        }
+    }
+
+    /// Leaves when nothing has come from the store for long.
+    fn watch_store(&self, ctx: &mut Context<Self>) {
+        let heard = self.heard;
+        ctx.run_later(LEAVE_AFTER, move |recorder, ctx| {
+            if recorder.heard == heard {
+                ctx.notify(Leave);
+            } else {
+                recorder.watch_store(ctx);
+            }
+        });
     }
 
     /// Tells whether everything that was recorded is written, stored and listed.
     fn is_drained(&self) -> bool {
-        self.writer.is_some() && self.inbox.is_empty() && self.ledger.is_stopped() && self.ledger.is_drained()
+        self.is_written() && self.ledger.is_stopped() && self.ledger.is_drained()
+    }
+
+    /// Tells whether everything that came is in the journal.
+    fn is_written(&self) -> bool {
+        self.inbox.is_empty() && self.writer.as_ref().is_some_and(SpoolWriter::is_flushed)
     }
 
     /// Hands what is whole in the spool to the uploader, a few objects at a time.
@@ -220,7 +276,12 @@ impl Recorder {
             && let Some((name, bytes)) = self.ledger.next_object()
         {
             self.objects_under_way += 1;
-            self.put(name, Content::Spooled(bytes), ctx);
+            let content = match self.ledger.init_segment(&name) {
+                // Never lost, whatever becomes of its file.
+                Some(init) => Content::Bytes(init),
+                None => Content::Spooled(bytes),
+            };
+            self.put(name, content, ctx);
         }
     }
 
@@ -304,9 +365,12 @@ impl Recorder {
     fn object_done(&mut self, name: &ObjectName, outcome: Result<Outcome, PutFailure>) {
         self.objects_under_way -= 1;
         let object = name.as_str().to_owned();
-        let entry = match outcome {
-            Ok(_) => Entry::Stored { object },
-            Err(failure) => {
+        let entry = match (outcome, name.init_index()) {
+            (Ok(Outcome::Stored(StoredObject { bytes, sha256 })), Some((kind, index))) => {
+                Entry::InitStored { kind, index, bytes, sha256 }
+            }
+            (Ok(_), _) => Entry::Stored { object },
+            (Err(failure), _) => {
                 self.note_failure(&object, &failure.to_string());
                 self.publish(RecordingEvent::object_lost(name));
                 Entry::Lost { object }
@@ -318,6 +382,7 @@ impl Recorder {
     /// The recording is whole: the spool is not needed any more.
     fn seal(&mut self, ctx: &mut Context<Self>) {
         self.phase = Phase::Done;
+        self.end = RecordingEnd::Stored;
         let manifest = self.ledger.manifest();
         info!(room = %self.room, recording = %self.id, duration_ms = manifest.duration_ms, "stored");
         self.publish(match manifest.state {
@@ -327,18 +392,60 @@ impl Recorder {
         self.leave_spool(ctx);
     }
 
-    /// The recording cannot go on; what is in the spool stays for the next start.
-    fn give_up(&mut self, what: &str, error: &str, ctx: &mut Context<Self>) {
-        self.note_failure(what, error);
+    /// There is nothing to list or to play: it leaves nothing behind, unless the store has more than is known here.
+    fn discard(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Done;
+        self.end = RecordingEnd::Empty;
+        self.abort_upload();
+        let is_in_store = self.ledger.is_in_store();
+        let (store, room, id) = (Arc::clone(&self.archive.store), self.room.clone(), self.id.clone());
+        let discard = async move { if is_in_store { discard_stored(&store, &room, &id).await } else { Ok(true) } };
+        ctx.spawn(discard.into_actor(self).map(|discarded, recorder, ctx| {
+            match discarded {
+                Ok(true) => info!(room = %recorder.room, recording = %recorder.id, "nothing was recorded"),
+                Ok(false) => recorder.keep_stored(),
+                Err(error) => {
+                    warn!(recording = %recorder.id, error = with_cause(&error), "something of it stays in the store");
+                }
+            }
+            recorder.publish(match recorder.end {
+                RecordingEnd::Empty => RecordingEvent::empty(),
+                _ => RecordingEvent::incomplete(),
+            });
+            recorder.leave_spool(ctx);
+        }));
+    }
+
+    /// A disk that lost power has forgotten what was stored: a repair makes a recording of it.
+    fn keep_stored(&mut self) {
+        let error = "the journal was lost; the store has segments that a repair can list";
+        self.note_failure("the journal", error);
+        self.end = RecordingEnd::GivenUp(error.into());
+    }
+
+    /// The recording cannot go on; what is in the spool stays for the next start. Why, with its paths, is for the log.
+    fn give_up(&mut self, error: &SpoolError, ctx: &mut Context<Self>) {
+        self.note_failure("the spool", &with_cause(error));
+        self.end = RecordingEnd::GivenUp(format!("the spool failed: {}", error.source));
         self.publish(RecordingEvent::incomplete());
         ctx.stop();
     }
 }
 
+/// Removes what the store has of a recording without media. Returns false, and leaves everything, when there is media.
+async fn discard_stored(store: &Store, room: &RoomName, id: &RecordingId) -> Result<bool, StoreError> {
+    let objects = store.list_objects(room, id).await?;
+    if objects.keys().any(|name| name.segment_number().is_some()) {
+        return Ok(false);
+    }
+    store.delete_recording(room, id).await.map(|_| true)
+}
+
 impl Drop for Recorder {
     /// Says that nothing follows, in whatever way the actor goes: its packager and room wait for it.
     fn drop(&mut self) {
-        self.listeners.done.do_send(RecordingDone(self.id.clone()));
+        let end = std::mem::replace(&mut self.end, RecordingEnd::Left);
+        self.listeners.done.do_send(RecordingDone { recording: self.id.clone(), end });
     }
 }
 
@@ -377,6 +484,15 @@ impl Handler<Record> for Recorder {
     }
 }
 
+impl Handler<Provenance> for Recorder {
+    type Result = ();
+
+    fn handle(&mut self, Provenance { publisher, alignment }: Provenance, ctx: &mut Self::Context) {
+        self.inbox.push(Note::Entry(Entry::Provenance { publisher, alignment }));
+        self.go_on(ctx);
+    }
+}
+
 impl Handler<StopRecording> for Recorder {
     type Result = ();
 
@@ -384,7 +500,17 @@ impl Handler<StopRecording> for Recorder {
         if self.phase == Phase::Recording {
             self.phase = Phase::Draining;
             self.inbox.push(Note::Entry(Entry::Stopped));
+            self.watch_store(ctx);
         }
+        self.go_on(ctx);
+    }
+}
+
+impl Handler<Leave> for Recorder {
+    type Result = ();
+
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) {
+        self.leaves = self.phase != Phase::Recording;
         self.go_on(ctx);
     }
 }
@@ -393,6 +519,7 @@ impl Handler<Done> for Recorder {
     type Result = ();
 
     fn handle(&mut self, done: Done, ctx: &mut Self::Context) {
+        self.heard += 1;
         let name = &done.object.name;
         if *name == ObjectName::progressive() {
             self.mp4_done(done.outcome);

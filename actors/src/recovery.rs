@@ -1,6 +1,7 @@
-//! Finishes the recordings that another process left in the spool, a few at a time.
+//! Finishes the recordings that were left in the spool, a few at a time: those of another process, and those of this one
+//! that were ended while the store did not answer.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -12,7 +13,7 @@ use tracing::{error, info};
 
 use crate::archive::Archive;
 use crate::mailbox::start_here;
-use crate::packager::RecordingDone;
+use crate::packager::{RecordingDone, RecordingEnd};
 use crate::recorder::Recorder;
 
 /// How many recordings are finished side by side.
@@ -23,25 +24,47 @@ const AT_ONCE: usize = 4;
 #[rtype(result = "usize")]
 pub struct CountLeft;
 
+/// Has a recording finished that its recorder left. *Reliable.*
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TakeUp {
+    /// Its room.
+    pub room: RoomName,
+    /// The recording.
+    pub recording: RecordingId,
+    /// Who is told what became of it.
+    pub done: Recipient<RecordingDone>,
+}
+
 /// Owns what was left.
 #[derive(Debug)]
 pub struct Recovery {
     archive: Arc<Archive>,
-    left: VecDeque<(RoomName, RecordingId)>,
-    under_way: usize,
+    left: VecDeque<Left>,
+    /// Who is told, if somebody is.
+    under_way: HashMap<RecordingId, Option<Recipient<RecordingDone>>>,
+}
+
+/// A recording that waits for its turn.
+#[derive(Debug)]
+struct Left {
+    room: RoomName,
+    id: RecordingId,
+    done: Option<Recipient<RecordingDone>>,
 }
 
 impl Recovery {
     /// Takes over recordings, see [`onair_recorder::Spool::left`].
     pub fn new(archive: Arc<Archive>, left: Vec<(RoomName, RecordingId)>) -> Self {
-        Self { archive, left: left.into(), under_way: 0 }
+        let left = left.into_iter().map(|(room, id)| Left { room, id, done: None }).collect();
+        Self { archive, left, under_way: HashMap::new() }
     }
 
     fn take_over(&mut self, ctx: &mut Context<Self>) {
-        while self.under_way < AT_ONCE
-            && let Some((room, id)) = self.left.pop_front()
+        while self.under_way.len() < AT_ONCE
+            && let Some(Left { room, id, done }) = self.left.pop_front()
         {
-            self.under_way += 1;
+            self.under_way.insert(id.clone(), done);
             let spool = Arc::clone(&self.archive.spool);
             let (of_room, of_id) = (room.clone(), id.clone());
             let resume = off_thread(move || spool.resume(&of_room, &of_id, Utc::now(), PART_BYTES));
@@ -63,17 +86,20 @@ impl Recovery {
                 info!(%room, recording = %id, "finishing what was interrupted");
                 start_here(Recorder::resume(resumed, Arc::clone(&self.archive), ctx.address().recipient()));
             }
-            Ok(None) => self.done(ctx),
+            // Its journal holds nothing, and there is nothing of it in the store.
+            Ok(None) => self.done(id, RecordingEnd::Stored, ctx),
             Err(error) => {
                 let cause = &error.source;
                 error!(%room, recording = %id, %error, %cause, "cannot be finished, its files stay in the spool");
-                self.done(ctx);
+                self.done(id, RecordingEnd::GivenUp(error.to_string()), ctx);
             }
         }
     }
 
-    fn done(&mut self, ctx: &mut Context<Self>) {
-        self.under_way -= 1;
+    fn done(&mut self, id: &RecordingId, end: RecordingEnd, ctx: &mut Context<Self>) {
+        if let Some(done) = self.under_way.remove(id).flatten() {
+            done.do_send(RecordingDone { recording: id.clone(), end });
+        }
         self.take_over(ctx);
     }
 }
@@ -89,8 +115,17 @@ impl Actor for Recovery {
 impl Handler<RecordingDone> for Recovery {
     type Result = ();
 
-    fn handle(&mut self, _: RecordingDone, ctx: &mut Self::Context) {
-        self.done(ctx);
+    fn handle(&mut self, RecordingDone { recording, end }: RecordingDone, ctx: &mut Self::Context) {
+        self.done(&recording, end, ctx);
+    }
+}
+
+impl Handler<TakeUp> for Recovery {
+    type Result = ();
+
+    fn handle(&mut self, TakeUp { room, recording, done }: TakeUp, ctx: &mut Self::Context) {
+        self.left.push_back(Left { room, id: recording, done: Some(done) });
+        self.take_over(ctx);
     }
 }
 
@@ -98,6 +133,6 @@ impl Handler<CountLeft> for Recovery {
     type Result = usize;
 
     fn handle(&mut self, _: CountLeft, _: &mut Self::Context) -> Self::Result {
-        self.left.len() + self.under_way
+        self.left.len() + self.under_way.len()
     }
 }

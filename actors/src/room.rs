@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use onair_media::{EncodingId, EncodingSet, MediaKind, PacketBatch, RoomName, SourceId};
+use onair_recorder::Protocol;
 use tracing::{info, warn};
 
 use crate::core::encodings::Encodings;
@@ -17,7 +18,7 @@ use crate::core::session::EndReason;
 use crate::core::throttle::KeyframeThrottle;
 
 use crate::mailbox::{Bounded, start_on};
-use crate::packager::{Finish, LINGER, Packager, SourceEnded, SourceStarted};
+use crate::packager::{Finish, LINGER, LetGo, Packager, SourceEnded, SourceStarted};
 use crate::relay::{Relay, deliver};
 use crate::room_manager::Lease;
 use crate::session_id::SessionId;
@@ -35,8 +36,9 @@ use self::sessions::{Joining, Member};
 /// How long viewers are kept when there is nothing to show, at least: a broadcaster's page reload, a changed encoder.
 const VIEWER_GRACE: Duration = Duration::from_secs(30);
 
-/// The most packagers that may still be finishing earlier broadcasts of a room.
-const MAX_FINISHING: usize = 8;
+/// How many packagers of earlier broadcasts of a room are kept for their players and while their recordings are being
+/// stored. The oldest one lets go of what it holds when there are more; its recordings wait in the spool then.
+const MAX_FINISHING: usize = 64;
 
 /// After this long without a packet, another publisher need not ask for the room: an encoder that crashed and is back
 /// must not wait until its old session's consent is lost.
@@ -119,17 +121,14 @@ impl Room {
         let (source, tracks) = (publisher.source, publisher.kinds.clone());
         self.live_since.get_or_insert_with(SystemTime::now);
         info!(room = %self.name, ?source, "live");
-        if self.packager.is_none() && self.finishing.len() < MAX_FINISHING {
+        let packager = self.packager.get_or_insert_with(|| {
             let (name, shared, room) = (self.name.clone(), Arc::clone(&self.shared), ctx.address());
             let packager = start_on(&self.shared.packaging, move || Packager::new(name, shared, room));
             // Ahead of all viewers: what they miss can be sent again, what a recording misses is gone.
             self.readers.add_first(packager.clone().recipient());
-            self.packager = Some(packager);
-        }
-        match &self.packager {
-            Some(packager) => packager.do_send(SourceStarted { source, tracks, at }),
-            None => warn!(room = %self.name, "too many recordings are still being stored; this broadcast has no HLS"),
-        }
+            packager
+        });
+        packager.do_send(SourceStarted { source, protocol: Protocol::Whip, tracks, at });
     }
 
     /// The publisher is gone: its broadcast ends now, or when it does not come back in time.
@@ -162,6 +161,9 @@ impl Room {
             self.readers.remove(|other| *other == reader);
             packager.do_send(Finish { linger });
             self.finishing.push(packager);
+            if self.finishing.len() > MAX_FINISHING {
+                self.finishing.remove(0).do_send(LetGo);
+            }
         }
         let (source, grace) = (self.next_source, if self.shutting_down { Duration::ZERO } else { VIEWER_GRACE });
         self.after(grace, ctx, move |room, ctx| {

@@ -13,6 +13,7 @@ use crate::directory::Directory;
 use crate::limits::Limits;
 use crate::live_window::LiveWindows;
 use crate::media_socket::MediaSocket;
+use crate::recovery::Recovery;
 use crate::udp::Udp;
 use crate::webhook::Gauge;
 
@@ -29,6 +30,8 @@ pub struct Shared {
     pub packaging: ArbiterHandle,
     /// Where recordings go.
     pub archive: Arc<Archive>,
+    /// Who finishes those that are left in the spool.
+    pub recovery: Addr<Recovery>,
     /// How the receivers of events stand.
     pub webhooks: Vec<Gauge>,
     /// How HLS is cut and kept.

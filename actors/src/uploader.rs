@@ -5,6 +5,8 @@
 
 mod attempt;
 #[cfg(test)]
+pub(crate) mod flaky;
+#[cfg(test)]
 mod tests;
 
 use std::error::Error;
@@ -31,6 +33,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// How many bytes are on their way at once, across all recordings: eight parts of an MP4.
 const BYTES_AT_ONCE: u64 = 64 << 20;
 
+/// How often is looked whether somebody still waits for what is being put.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The unit in which the bytes are counted, and the least that an object counts for.
 const UNIT_BYTES: u64 = 64 << 10;
 
@@ -43,7 +48,7 @@ const MP4_ATTEMPTS: u32 = 20;
 const READ_ATTEMPTS: u32 = 20;
 
 /// Stores something. *Reliable*: [`Done`] comes when the store has it and confirmed its size, however long that takes,
-/// or when it will never have it.
+/// or when it will never have it. What nobody waits for any more is dropped.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Put {
@@ -186,7 +191,6 @@ impl Uploader {
     }
 
     fn note(&mut self, outcome: &Result<Outcome, PutFailure>) {
-        self.waiting -= 1;
         match outcome {
             Ok(outcome) => {
                 self.stored += 1;
@@ -287,6 +291,13 @@ impl Way {
     }
 }
 
+/// Waits until nobody waits for an answer any more: whoever takes the recording up puts it again.
+async fn abandoned(by: &Recipient<Done>) {
+    while by.connected() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
 /// Tells whether what cannot be read is a file that is there, and long enough: it may be read later.
 fn is_there(error: &(dyn Error + Send + Sync + 'static)) -> bool {
     let spooled = error.downcast_ref::<SpoolError>();
@@ -318,13 +329,19 @@ impl Handler<Put> for Uploader {
             on_their_way: Arc::clone(&self.on_their_way),
             uploader: ctx.address(),
         };
+        let (of, by) = (to.clone(), reply.clone());
         let put = async move {
-            let outcome = way.put(&to, &content).await;
-            Done { object: to, outcome }
+            tokio::select! {
+                outcome = way.put(&to, &content) => Some(outcome),
+                () = abandoned(&by) => None,
+            }
         };
-        ctx.spawn(put.into_actor(self).map(move |done, uploader, _| {
-            uploader.note(&done.outcome);
-            reply.do_send(done);
+        ctx.spawn(put.into_actor(self).map(move |outcome, uploader, _| {
+            uploader.waiting -= 1;
+            if let Some(outcome) = outcome {
+                uploader.note(&outcome);
+                reply.do_send(Done { object: of, outcome });
+            }
         }));
     }
 }

@@ -11,14 +11,14 @@ mod reports;
 
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::codec::{Codec, MediaKind};
 use crate::packet::RtpPacket;
 use clock::TrackClock;
 
 /// Says what ties audio and video together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alignment {
     /// Sender reports of both: what was captured at the same time is presented at the same time.

@@ -126,9 +126,14 @@ impl RecordingEvent {
         Self::Failed { reason: FailureReason::ObjectLost, object: Some(name.as_str().into()) }
     }
 
-    /// Says that a recording cannot be completed: what there is of it stays in the spool.
+    /// Says that a recording cannot be completed: what there is of it stays where it is, in the spool or in the store.
     pub const fn incomplete() -> Self {
         Self::Failed { reason: FailureReason::Incomplete, object: None }
+    }
+
+    /// Says that a recording ended before there was media in it: nothing of it is kept.
+    pub const fn empty() -> Self {
+        Self::Failed { reason: FailureReason::Empty, object: None }
     }
 
     /// Returns what kind of event this is.
@@ -176,6 +181,8 @@ pub enum FailureReason {
     ObjectLost,
     /// The recording cannot be completed; what there is stays in the spool.
     Incomplete,
+    /// There is no media in the recording; nothing of it is kept.
+    Empty,
 }
 
 /// Tells how full the spool is, at the moment its state changes.
@@ -349,6 +356,7 @@ mod tests {
             ),
             (lost, "recording.failed", json!({ "reason": "object_lost", "object": "recording.mp4" })),
             (RecordingEvent::incomplete(), "recording.failed", json!({ "reason": "incomplete" })),
+            (RecordingEvent::empty(), "recording.failed", json!({ "reason": "empty" })),
         ] {
             let mut shown = of_a_recording(event);
             let members = shown.as_object_mut().unwrap();

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use bytes::BufMut;
 use chrono::{DateTime, Utc};
 use crc_fast::CrcAlgorithm;
-use onair_media::{CodecConfig, MediaKind, RecordingId, RoomName};
+use onair_media::{Alignment, CodecConfig, MediaKind, RecordingId, RoomName};
 use serde::{Deserialize, Serialize};
 
 use crate::cut::Part;
-use crate::manifest::GapReason;
+use crate::manifest::{GapReason, Publisher};
 use crate::store::{PartId, UploadId};
 
 /// The version of the entries; another one is not read.
@@ -96,6 +96,24 @@ pub enum Entry {
         bytes: u64,
         /// Its digest in lower-case hexadecimal; none when it went up in parts.
         sha256: Option<String>,
+    },
+    /// Where the media comes from that follows.
+    Provenance {
+        /// Who publishes.
+        publisher: Publisher,
+        /// What ties sound and pictures together.
+        alignment: Option<Alignment>,
+    },
+    /// The store has an initialisation segment and confirmed its size.
+    InitStored {
+        /// Its rendition.
+        kind: MediaKind,
+        /// Counts from 1.
+        index: u32,
+        /// Its size.
+        bytes: u64,
+        /// Its digest in lower-case hexadecimal.
+        sha256: String,
     },
 }
 

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use onair_media::{CodecConfig, MediaKind};
 
+use crate::boxes::init_segment;
 use crate::cut::{Part, Segment};
 use crate::journal::{Begun, Entry};
-use crate::manifest::{GapReason, Manifest, ManifestBuilder, PartDigest, Pictures, RecordingState, hex};
+use crate::manifest::{GapReason, InitEntry, Manifest, ManifestBuilder, PartDigest, Pictures, RecordingState, hex};
 use crate::object::ObjectName;
 use crate::playlist::{Completeness, PlaylistError, RecordingPlaylists};
 use crate::progressive::{Mp4Parts, Piece, Source, Spot};
@@ -27,12 +29,12 @@ pub struct Ledger {
     configs: BTreeMap<(MediaKind, u32), Arc<CodecConfig>>,
     /// The segments that grow, without media: video, sound.
     open: [Vec<Arc<Part>>; 2],
-    /// Objects that are whole in the spool and were not yet handed out by [`Ledger::next_object`].
-    ready: VecDeque<(ObjectName, u64)>,
+    /// Segments that are whole in the spool and were not yet handed out by [`Ledger::next_object`].
+    ready: VecDeque<Ready>,
     /// Segments that are whole but not listed, in order; they wait for the store to have all before them.
     unlisted: VecDeque<Unlisted>,
-    /// Initialisation segments that the store does not have yet.
-    inits_missing: usize,
+    /// How the initialisation segments stand.
+    inits: BTreeMap<(MediaKind, u32), InitState>,
     /// Segments whose bytes are in the spool.
     spooled: VecDeque<Spooled>,
     /// Why media before the next segment of a rendition is missing: video, sound.
@@ -43,6 +45,27 @@ pub struct Ledger {
     stopped: bool,
     /// When another process took over a recording that was not stopped.
     resumed_at: Option<DateTime<Utc>>,
+}
+
+/// A segment that is to go to the store, behind the initialisation segment that it needs.
+#[derive(Debug)]
+struct Ready {
+    name: ObjectName,
+    bytes: u64,
+    init: (MediaKind, u32),
+}
+
+/// How an initialisation segment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InitState {
+    /// No segment needs it yet: it would be all that there is of an empty recording.
+    Waiting,
+    /// It was handed out.
+    UnderWay,
+    /// The store has it.
+    Stored,
+    /// It will never be there, and nothing that needs it can be played.
+    Lost,
 }
 
 /// A segment on its way into the lists.
@@ -111,7 +134,7 @@ impl Ledger {
             open: [Vec::new(), Vec::new()],
             ready: VecDeque::new(),
             unlisted: VecDeque::new(),
-            inits_missing: 0,
+            inits: BTreeMap::new(),
             spooled: VecDeque::new(),
             gap_reasons: [None; 2],
             manifest: ManifestBuilder::new(room, recording, &server, epoch),
@@ -128,16 +151,20 @@ impl Ledger {
         match entry {
             Entry::Begun(_) => {}
             Entry::Init { kind, index, config } => {
-                if self.configs.insert((*kind, *index), Arc::clone(config)).is_none() {
-                    self.inits_missing += 1;
-                    self.ready.push_back((ObjectName::init_numbered(*kind, *index), INIT_BYTES));
-                }
+                self.configs.insert((*kind, *index), Arc::clone(config));
+                self.inits.entry((*kind, *index)).or_insert(InitState::Waiting);
             }
             Entry::Part { part, .. } => self.apply_part(part),
             Entry::Segment { kind, msn, sha256 } => self.apply_segment(*kind, *msn, *sha256),
             // Which rendition lost something shows in its next segment.
             Entry::Gap(reason) => self.gap_reasons = [Some(*reason); 2],
             Entry::Stored { object } => self.apply_stored(object),
+            Entry::InitStored { kind, index, bytes, sha256 } => {
+                let name = ObjectName::init_numbered(*kind, *index).as_str().to_owned();
+                self.manifest.add_init(InitEntry { name: name.clone(), bytes: *bytes, sha256: sha256.clone() });
+                self.apply_stored(&name);
+            }
+            Entry::Provenance { publisher, alignment } => self.manifest.set_provenance(*publisher, *alignment),
             Entry::Lost { object } => self.apply_lost(object),
             Entry::Stopped => self.stopped = true,
             Entry::Resumed { at } => {
@@ -168,9 +195,35 @@ impl Ledger {
         &self.open[slot(kind)]
     }
 
-    /// Returns the next object that is to go from the spool to the store and about how large it is, each once.
+    /// Returns the next object that is to go from the spool to the store and about how large it is, each once: an
+    /// initialisation segment before the first segment that needs it.
     pub fn next_object(&mut self) -> Option<(ObjectName, u64)> {
-        self.ready.pop_front()
+        if let Some(init) = self.init_wanted() {
+            self.inits.insert(init, InitState::UnderWay);
+            return Some((ObjectName::init_numbered(init.0, init.1), INIT_BYTES));
+        }
+        self.ready.pop_front().map(|ready| (ready.name, ready.bytes))
+    }
+
+    /// Returns the initialisation segment that the next segment needs. Where a process ended that stored both side by side,
+    /// the store may have the segments and not what they need.
+    fn init_wanted(&self) -> Option<(MediaKind, u32)> {
+        let waits = |init: &(MediaKind, u32)| self.inits.get(init) == Some(&InitState::Waiting);
+        match self.ready.front() {
+            Some(ready) => Some(ready.init).filter(waits),
+            None => self.unlisted.iter().map(|unlisted| (unlisted.segment.kind, unlisted.segment.init)).find(waits),
+        }
+    }
+
+    /// Tells whether there may be something of it in the store.
+    pub fn is_in_store(&self) -> bool {
+        self.inits.values().any(|state| *state != InitState::Waiting)
+    }
+
+    /// Makes an initialisation segment from the configuration that the journal has of it.
+    pub fn init_segment(&self, name: &ObjectName) -> Option<Bytes> {
+        let config = self.configs.get(&name.init_index()?)?;
+        init_segment(config).ok()
     }
 
     /// Returns what the MP4 needs next, while the recording grows.
@@ -185,9 +238,9 @@ impl Ledger {
         self.stopped
     }
 
-    /// Tells whether the store has every initialisation segment and every segment so far.
+    /// Tells whether the store has every segment so far, and every initialisation segment that one of them needs.
     pub fn is_drained(&self) -> bool {
-        self.inits_missing == 0 && self.unlisted.is_empty()
+        self.unlisted.is_empty()
     }
 
     /// Returns how many segments the store does not have yet.
@@ -210,6 +263,13 @@ impl Ledger {
     pub fn upload(&self) -> Option<(&UploadId, &BTreeMap<u64, UploadedPart>)> {
         let mp4 = self.mp4.as_ref()?;
         Some((mp4.upload.as_ref()?, &mp4.uploaded))
+    }
+
+    /// Tells whether the store has every part of a file of so many bytes: the first one is put last.
+    pub fn has_every_part(&self, file_bytes: u64) -> bool {
+        let Some((_, uploaded)) = self.upload() else { return false };
+        let follow = uploaded.keys().zip(0..).all(|(index, expected)| *index == expected);
+        follow && uploaded.values().map(|part| part.digest.bytes).sum::<u64>() == file_bytes
     }
 
     /// Returns how many parts behind the header's first one the store has.
@@ -308,7 +368,12 @@ impl Ledger {
     fn apply_segment(&mut self, kind: MediaKind, msn: u64, sha256: [u8; 32]) {
         let parts = std::mem::take(&mut self.open[slot(kind)]);
         if let Some(segment) = Segment::of_parts(parts).filter(|segment| segment.msn == msn) {
-            self.ready.push_back((ObjectName::segment(&segment), segment.size_bytes()));
+            let (name, init) = (ObjectName::segment(&segment), (kind, segment.init));
+            // A segment that nothing can decode is not worth its way.
+            if !self.inits.get(&init).is_some_and(|state| *state != InitState::Lost) {
+                return;
+            }
+            self.ready.push_back(Ready { name, bytes: segment.size_bytes(), init });
             let lost = self.gap_reasons[slot(kind)].take();
             self.unlisted.push_back(Unlisted { segment, sha256, stored: false, lost });
         }
@@ -316,7 +381,7 @@ impl Ledger {
 
     fn apply_stored(&mut self, object: &str) {
         let Ok(name) = ObjectName::parse(object) else { return };
-        self.ready.retain(|(ready, _)| *ready != name);
+        self.ready.retain(|ready| ready.name != name);
         if let Some((kind, msn)) = name.segment_number() {
             for unlisted in &mut self.unlisted {
                 unlisted.stored |= unlisted.segment.kind == kind && unlisted.segment.msn == msn;
@@ -324,8 +389,8 @@ impl Ledger {
             for spooled in &mut self.spooled {
                 spooled.stored |= spooled.kind == kind && spooled.msn == msn;
             }
-        } else if name.is_init() {
-            self.inits_missing = self.inits_missing.saturating_sub(1);
+        } else if let Some(init) = name.init_index() {
+            self.inits.insert(init, InitState::Stored);
         }
         self.list_stored();
     }
@@ -345,18 +410,23 @@ impl Ledger {
 
     fn apply_lost(&mut self, object: &str) {
         let Ok(name) = ObjectName::parse(object) else { return };
-        self.ready.retain(|(ready, _)| *ready != name);
+        self.ready.retain(|ready| ready.name != name);
         if let Some((kind, msn)) = name.segment_number() {
             self.unlisted.retain(|unlisted| unlisted.segment.kind != kind || unlisted.segment.msn != msn);
-        } else if name.is_init() {
-            self.inits_missing = self.inits_missing.saturating_sub(1);
+        } else if let Some(init) = name.init_index() {
+            self.inits.insert(init, InitState::Lost);
+            self.ready.retain(|ready| ready.init != init);
+            self.unlisted.retain(|unlisted| (unlisted.segment.kind, unlisted.segment.init) != init);
         }
         self.list_stored();
     }
 
-    /// Lists what the store has, as far as it has all before it.
+    /// Lists what the store has, as far as it has all before it, and what that needs.
     fn list_stored(&mut self) {
-        while self.unlisted.front().is_some_and(|unlisted| unlisted.stored) {
+        while let Some(Unlisted { segment, stored: true, .. }) = self.unlisted.front() {
+            if self.inits.get(&(segment.kind, segment.init)) != Some(&InitState::Stored) {
+                return;
+            }
             let Some(Unlisted { segment, sha256, lost, .. }) = self.unlisted.pop_front() else { return };
             let Some(config) = self.configs.get(&(segment.kind, segment.init)) else { continue };
             let of_rendition = lost.zip(self.manifest.gap_in_rendition(&segment));

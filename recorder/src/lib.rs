@@ -30,7 +30,9 @@ pub use event::{Event, EventBody, EventId, EventKind, Interest, PressureState, R
 pub use extent::{Extent, ExtentLimits, MP4_MEDIA_MAX_BYTES};
 pub use fragmenter::{Fragmenter, FragmenterSettings};
 pub use ledger::{Ledger, Mp4Step, UploadedPart};
-pub use manifest::{GapReason, Manifest, ManifestBuilder, Pictures, RecordingState, sha256, sha256_hex};
+pub use manifest::{
+    GapReason, Manifest, ManifestBuilder, Pictures, Protocol, Publisher, RecordingState, sha256, sha256_hex,
+};
 pub use measure::Measure;
 pub use object::{ObjectName, ObjectPath};
 pub use playlist::{Completeness, PlaylistError, RecordingPlaylists};

@@ -3,7 +3,7 @@
 //! The keys are a public contract; readers must take unknown ones. Times within the recording count from its start.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use onair_media::{CodecConfig, MediaKind, RecordingId, RoomName};
+use onair_media::{Alignment, CodecConfig, MediaKind, RecordingId, RoomName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -49,8 +49,17 @@ pub struct Manifest {
     pub end: DateTime<Utc>,
     /// From start to end, gaps included.
     pub duration_ms: u64,
+    /// Who published; of the newest session, where there were more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<Publisher>,
+    /// What ties sound and pictures together; absent where there is only one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alignment: Option<Alignment>,
     /// One for each rendition.
     pub tracks: Vec<TrackEntry>,
+    /// The initialisation segments that are stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inits: Vec<InitEntry>,
     /// In the order in which they were cut.
     pub segments: Vec<SegmentEntry>,
     /// Times for which there is nothing, or nothing of one rendition because it was lost here.
@@ -63,10 +72,45 @@ pub struct Manifest {
     /// Segments that were stored once and are missing or damaged since; there are gaps in their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<SegmentEntry>,
-    /// What was not known any more when a repair wrote this: `wall_clock`, `gaps`, `initialisation`.
+    /// What is not known but taken to be so: `alignment`, and what a repair did not know any more, `wall_clock`, `gaps`,
+    /// `initialisation`, `continuity`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guessed: Vec<String>,
 }
+
+/// Says what is known of a publisher. No address, and nothing that could open a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publisher {
+    /// How its media came.
+    pub protocol: Protocol,
+}
+
+/// Says how media came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// A publisher sent it over WebRTC (RFC 9725).
+    Whip,
+    /// The server fetched it (RFC 7826).
+    Rtsp,
+    /// A way of a later version.
+    #[serde(other)]
+    Other,
+}
+
+/// Describes one stored initialisation segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitEntry {
+    /// The object, such as `video/init-1.mp4`.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What [`Manifest::guessed`] says where sound and pictures are aligned by their arrival.
+pub(crate) const GUESSED_ALIGNMENT: &str = "alignment";
 
 /// Describes one rendition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -215,7 +259,10 @@ impl ManifestBuilder {
             start: epoch,
             end: epoch,
             duration_ms: 0,
+            publisher: None,
+            alignment: None,
             tracks: Vec::new(),
+            inits: Vec::new(),
             segments: Vec::new(),
             gaps: Vec::new(),
             objects: Vec::new(),
@@ -315,6 +362,23 @@ impl ManifestBuilder {
     fn add(&mut self, object: ObjectEntry) {
         self.manifest.objects.retain(|other| other.name != object.name);
         self.manifest.objects.push(object);
+    }
+
+    /// Says who published, and what ties sound and pictures together. Arrival is a guess: it is off by as much as the
+    /// publisher took longer to encode one of them.
+    pub fn set_provenance(&mut self, publisher: Publisher, alignment: Option<Alignment>) {
+        self.manifest.publisher = Some(publisher);
+        self.manifest.alignment = alignment;
+        self.manifest.guessed.retain(|what| what != GUESSED_ALIGNMENT);
+        if alignment == Some(Alignment::Arrival) {
+            self.manifest.guessed.push(GUESSED_ALIGNMENT.into());
+        }
+    }
+
+    /// Lists an initialisation segment that is stored; one of the same name is replaced.
+    pub fn add_init(&mut self, init: InitEntry) {
+        self.manifest.inits.retain(|other| other.name != init.name);
+        self.manifest.inits.push(init);
     }
 
     /// Says where pictures are.

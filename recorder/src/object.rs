@@ -102,6 +102,12 @@ impl ObjectName {
         Some((kind, file.strip_suffix(".m4s")?.parse().ok()?))
     }
 
+    /// Returns rendition and index of an initialisation segment's name.
+    pub fn init_index(&self) -> Option<(MediaKind, u32)> {
+        let (kind, file) = self.in_rendition()?;
+        Some((kind, file.strip_prefix("init-")?.strip_suffix(".mp4")?.parse().ok()?))
+    }
+
     /// Tells whether it is the name of an initialisation segment.
     pub fn is_init(&self) -> bool {
         self.in_rendition().is_some_and(|(_, file)| file.starts_with("init-"))

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -87,8 +87,18 @@ impl Drop for Client {
 
 /// Publishes a generated clip with `onair publish`.
 pub(crate) fn publish(name: &str, to: &str, more: &[&str]) -> Client {
+    Client::spawn(&mut publisher(name, to, more))
+}
+
+/// The same to a server whose certificate no authority knows.
+pub(crate) fn publish_over_tls(name: &str, to: &str, more: &[&str], certificate: &Path) -> Client {
+    Client::spawn(publisher(name, to, more).env("SSL_CERT_FILE", certificate))
+}
+
+fn publisher(name: &str, to: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onair"));
-    Client::spawn(command.arg("publish").arg(clip(name)).args(["--to", to]).args(more).stderr(Stdio::null()))
+    command.arg("publish").arg(clip(name)).args(["--to", to]).args(more).stderr(Stdio::null());
+    command
 }
 
 /// Runs a script of tests/clients.

@@ -51,6 +51,11 @@ impl Request {
         number.split('&').next()?.parse().ok()
     }
 
+    /// Tells whether it makes an object of its parts.
+    pub(crate) fn completes_upload(&self) -> bool {
+        self.method == "POST" && self.target.contains("?uploadId=")
+    }
+
     /// Tells whether it puts an object in one piece whose name ends so.
     pub(crate) fn puts(&self, name: &str) -> bool {
         self.method == "PUT" && self.target.ends_with(name)

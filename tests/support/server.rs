@@ -13,7 +13,7 @@ use reqwest::{Method, redirect};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::eventually;
+use super::{Certificate, eventually};
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const EXIT_WITHIN: Duration = Duration::from_secs(30);
@@ -40,6 +40,7 @@ pub(crate) struct Server {
     dir: TempDir,
     /// The size of the file system that the spool is on, when it has one of its own.
     spool_bytes: Option<u64>,
+    certificate: Option<Certificate>,
     http: Client,
 }
 
@@ -51,7 +52,17 @@ impl Server {
 
     /// Starts a server with more arguments, such as `--set`, `hls.part_ms=200`; they win over the defaults.
     pub(crate) fn with(arguments: &[&str]) -> Self {
-        Self::on(arguments, None)
+        Self::on(directory(), arguments, None, None)
+    }
+
+    /// Starts a server with TLS and a certificate of its own.
+    pub(crate) fn with_tls(arguments: &[&str]) -> Self {
+        let dir = directory();
+        let certificate = Certificate::generate(dir.path());
+        let [cert, key] = [("cert", &certificate.cert), ("key", &certificate.key)]
+            .map(|(name, path)| format!("http.tls.{name}={}", path.display()));
+        let arguments = [&["--set", &cert, "--set", &key], arguments].concat();
+        Self::on(dir, &arguments, None, Some(certificate))
     }
 
     /// Starts a server whose spool has a file system of its own, of this size.
@@ -59,16 +70,19 @@ impl Server {
     /// It is mounted in a namespace that ends with the server. That takes root, or a kernel that lets users have
     /// namespaces; without either the test fails and says so.
     pub(crate) fn with_small_disk(spool_bytes: u64, arguments: &[&str]) -> Self {
-        Self::on(arguments, Some(spool_bytes))
+        Self::on(directory(), arguments, Some(spool_bytes), None)
     }
 
-    fn on(arguments: &[&str], spool_bytes: Option<u64>) -> Self {
-        let dir = TempDir::new().expect("a temporary directory");
+    fn on(dir: TempDir, arguments: &[&str], spool_bytes: Option<u64>, certificate: Option<Certificate>) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let (child, base) = serve(dir.path(), &arguments, spool_bytes);
         let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20));
+        let http = match &certificate {
+            Some(certificate) => http.tls_certs_only([certificate.trusted()]),
+            None => http,
+        };
         let http = http.build().expect("nothing of it needs the machine");
-        Self { child, base, arguments, dir, spool_bytes, http }
+        Self { child, base, arguments, dir, spool_bytes, certificate, http }
     }
 
     /// Ends it like a power cut for the process: SIGKILL, in the middle of whatever it does.
@@ -95,7 +109,12 @@ impl Server {
 
     /// Returns `127.0.0.1:PORT`, where HTTP listens on TCP and media on UDP.
     pub(crate) fn address(&self) -> &str {
-        self.base.trim_start_matches("http://")
+        self.base.split_once("://").expect("it is a URL").1
+    }
+
+    /// Returns the file of the certificate that its clients have to trust.
+    pub(crate) fn certificate(&self) -> &Path {
+        &self.certificate.as_ref().expect("a server with TLS").cert
     }
 
     /// Returns its process id.
@@ -172,6 +191,10 @@ impl Server {
         Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
         eventually("the server exits", EXIT_WITHIN, || self.child.try_wait().expect("it is our child")).code()
     }
+}
+
+fn directory() -> TempDir {
+    TempDir::new().expect("a temporary directory")
 }
 
 impl Drop for Server {

@@ -1,23 +1,28 @@
 //! `/recordings/{room}/{recording}/clip.mp4`: some time of a recording as an MP4 of its own.
 //!
-//! Nothing of a clip is kept: it is planned anew for each request, and streamed. So both are bounded, how many are planned
-//! and how many are sent at once.
+//! Nothing of a clip is kept but the last few plans: it is streamed from the segments. Both are bounded, how many are
+//! planned and how many are sent at once.
+
+mod plans;
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EntityTag};
+use actix_web::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, EntityTag, RANGE,
+};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::StreamExt;
 use onair_media::{RecordingId, RoomName};
-use onair_recorder::{Clip, ClipError, ClipRange, StoreError};
+use onair_recorder::{Clip, ClipError, ClipRange, ObjectName, ObjectPath, StoreError};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::warn;
 
+use self::plans::{PlanKey, Plans};
 use crate::guard::{admit, recording_id, room_name};
 use crate::problem::Problem;
 use crate::recordings::{is_known, store_problem, wanted_range};
@@ -38,6 +43,7 @@ const PLAN_PATIENCE: Duration = Duration::from_secs(60);
 pub struct Clips {
     sent: Arc<Semaphore>,
     planned: Arc<Semaphore>,
+    plans: Arc<Mutex<Plans>>,
 }
 
 /// Says what is wanted. Unknown parameters do no harm.
@@ -52,14 +58,22 @@ struct ClipQuery {
 struct Planned {
     room: RoomName,
     recording: RecordingId,
-    clip: Clip,
+    clip: Arc<Clip>,
     as_file: bool,
     seat: OwnedSemaphorePermit,
 }
 
 impl Default for Clips {
     fn default() -> Self {
-        Self { sent: Arc::new(Semaphore::new(SENT_MAX)), planned: Arc::new(Semaphore::new(PLANNED_MAX)) }
+        let [sent, planned] = [SENT_MAX, PLANNED_MAX].map(|places| Arc::new(Semaphore::new(places)));
+        Self { sent, planned, plans: Arc::default() }
+    }
+}
+
+impl Clips {
+    /// Does something with the plans. Whoever panicked meanwhile left them whole.
+    fn with_plans<T>(&self, act: impl FnOnce(&mut Plans, Instant) -> T) -> T {
+        act(&mut self.plans.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
     }
 }
 
@@ -118,15 +132,37 @@ async fn plan(request: &HttpRequest, path: &(String, String), state: &AppState) 
     let as_file = query.download.is_some_and(|value| !matches!(value.as_str(), "0" | "false"));
     let seat = Arc::clone(&state.clips.sent).try_acquire_owned();
     let seat = seat.map_err(|_| Problem::overloaded(format!("{SENT_MAX} clips are being sent")))?;
-    let turn = async {
-        let _turn = state.clips.planned.acquire().await.expect("it is never closed");
-        state.store.clip(&room, &recording, &range).await
-    };
-    let Ok(clip) = timeout(PLAN_PATIENCE, turn).await else {
+    let Ok(clip) = timeout(PLAN_PATIENCE, find_or_plan(request, state, &room, &recording, range)).await else {
         warn!(%room, %recording, patience_s = PLAN_PATIENCE.as_secs(), "a clip could not be planned in time");
         return Err(Problem::storage_error());
     };
     Ok(Planned { clip: clip.map_err(clip_problem)?, room, recording, as_file, seat })
+}
+
+/// Returns the plan of a clip. For a range it is one that is kept, if the manifest is what it was then: whoever asks for
+/// the whole gets what there is now.
+async fn find_or_plan(
+    request: &HttpRequest,
+    state: &AppState,
+    room: &RoomName,
+    recording: &RecordingId,
+    range: ClipRange,
+) -> Result<Arc<Clip>, ClipError> {
+    let manifest = state.store.head(&ObjectPath::new(room, recording, ObjectName::manifest())).await?;
+    let key = PlanKey::new(room, recording, range, &manifest);
+    let is_part = request.headers().contains_key(RANGE);
+    let find = || state.clips.with_plans(|plans, now| plans.find(&key, now)).filter(|_| is_part);
+    if let Some(clip) = find() {
+        return Ok(clip);
+    }
+    let _turn = state.clips.planned.acquire().await.expect("it is never closed");
+    // Players ask for more than one range at once: who waited may find what the others planned.
+    if let Some(clip) = find() {
+        return Ok(clip);
+    }
+    let clip = Arc::new(state.store.clip(room, recording, &range).await?);
+    state.clips.with_plans(|plans, now| plans.keep(key.clone(), &clip, now));
+    Ok(clip)
 }
 
 impl Planned {

@@ -49,6 +49,7 @@ fn show_rooms(page: &mut Page, rooms: &[RoomDescription]) {
         (RecordingState::Starting, "starting"),
         (RecordingState::Recording, "recording"),
         (RecordingState::Finishing, "finishing"),
+        (RecordingState::Failed, "failed"),
         (RecordingState::Unavailable, "unavailable"),
     ];
     let of_state = |(state, name)| (name, rooms.iter().filter(|room| room.recording.state == state).count());

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use onair_media::{MediaKind, RecordingId, SourceId};
+use onair_recorder::Protocol;
 use serde::Serialize;
 
 use crate::pictures::Still;
@@ -14,6 +15,8 @@ use crate::pictures::Still;
 pub struct SourceStarted {
     /// The publisher session.
     pub source: SourceId,
+    /// How its media comes.
+    pub protocol: Protocol,
     /// The tracks that it announced.
     pub tracks: Vec<MediaKind>,
     /// When its first packet left the socket.
@@ -33,10 +36,36 @@ pub struct Finish {
     pub linger: Duration,
 }
 
-/// The recording is stored, or given up. *Reliable.*
+/// A recorder has nothing more to do. *Reliable.*
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct RecordingDone {
+    /// The recording.
+    pub recording: RecordingId,
+    /// What became of it.
+    pub end: RecordingEnd,
+}
+
+/// Says what became of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordingEnd {
+    /// The store has everything.
+    Stored,
+    /// What there is of it waits in the spool, in order, for a store that does not answer.
+    Left,
+    /// Nothing was recorded, and nothing is left of it.
+    Empty,
+    /// It could not begin, for this reason; nothing is left of it.
+    NotBegun(String),
+    /// It could not go on, for this reason. What there is of it stays in the spool for the next start.
+    GivenUp(String),
+}
+
+/// The broadcast is not the newest any more, and others need what it holds: its players have had their time, and its
+/// recordings wait in the spool. *Reliable.*
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RecordingDone(pub RecordingId);
+pub struct LetGo;
 
 /// So many more cuts are in the spool, or found no room there. *Reliable.*
 #[derive(Debug, Message)]
@@ -147,11 +176,11 @@ pub enum HlsState {
 /// Says what becomes of the recording.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RecordingStatus {
-    /// `off`, `starting`, `recording`, `finishing`, `stored` or `unavailable`.
+    /// `off`, `starting`, `recording`, `finishing`, `stored`, `failed` or `unavailable`.
     pub state: RecordingState,
     /// The recording.
     pub recording: Option<String>,
-    /// Why there is none.
+    /// Why there is none, or none that is whole.
     pub reason: Option<String>,
 }
 
@@ -170,6 +199,8 @@ pub enum RecordingState {
     Finishing,
     /// Everything is stored.
     Stored,
+    /// It could not go on; what there is of it waits in the spool for the next start of the server.
+    Failed,
     /// This broadcast cannot be recorded.
     Unavailable,
 }

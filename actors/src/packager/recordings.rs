@@ -14,28 +14,38 @@ use actix::prelude::*;
 use onair_media::{MediaKind, RecordingId};
 use onair_recorder::journal::Begun;
 use onair_recorder::{Cut, Extent, ExtentLimits, Init, MP4_MEDIA_MAX_BYTES};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::Spooled;
+use super::{RecordingDone, RecordingEnd, Spooled};
 use crate::archive::Archive;
+use crate::core::backoff::Backoff;
 use crate::core::quiet::OncePerSecond;
 use crate::mailbox::start_here;
 use crate::observe::{Observe, observe};
-use crate::recorder::{Listeners, Record, Recorder, StopRecording};
+use crate::recorder::{Leave, Listeners, Provenance, Record, Recorder, StopRecording};
+use crate::session_id::random;
 use crate::shared::RecordRule;
 
 /// How long a cut waits for the spool before it is announced all the same.
 const SPOOL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long to wait before a recording is tried again that could not begin; each further wait is twice as long.
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Owns what a packager knows of its recordings.
 #[derive(Debug, Default)]
 pub(super) struct Recordings {
     current: Option<Current>,
     is_to_be_continued: bool,
-    /// The ids of those that are not stored yet, the current one included.
-    unfinished: Vec<RecordingId>,
-    /// The newest one, whatever became of it.
-    newest: Option<RecordingId>,
+    /// Those whose recorders are at work, the current one included.
+    unfinished: Vec<(RecordingId, Addr<Recorder>)>,
+    /// The newest one, and what became of it.
+    newest: Option<(RecordingId, Option<RecordingEnd>)>,
+    /// Where the media comes from.
+    provenance: Option<Provenance>,
+    /// What keeps recordings from beginning, if something does.
+    obstacle: Option<Obstacle>,
     /// The initialisation segments in force, by rendition and index, and those before them: the newest number may
     /// still need one whose successor was cut for the next.
     inits: HashMap<(MediaKind, u32), KnownInit>,
@@ -49,6 +59,15 @@ pub(super) struct Recordings {
     /// Cuts that were announced before they were in the spool.
     pub(super) announced_early: u64,
     quiet: OncePerSecond,
+}
+
+/// Why recordings do not begin.
+#[derive(Debug)]
+struct Obstacle {
+    reason: String,
+    backoff: Backoff,
+    /// When the next one is tried.
+    until: Instant,
 }
 
 #[derive(Debug)]
@@ -114,11 +133,25 @@ impl Recordings {
         info!(room = %begun.room, recording = %begun.recording, "recording");
         let id = begun.recording.clone();
         let recorder = start_here(Recorder::new(begun, Arc::clone(archive), listeners));
-        self.unfinished.push(id.clone());
-        self.newest = Some(id.clone());
+        self.unfinished.push((id.clone(), recorder.clone()));
+        self.newest = Some((id.clone(), None));
         self.current = Some(Current { id, recorder, shape, extent: Extent::default(), ends: false });
         self.is_to_be_continued = false;
+        self.tell_provenance();
         self.hand_on_newest();
+    }
+
+    /// Hears where the media comes from that is cut from now on.
+    pub(super) fn set_provenance(&mut self, provenance: Provenance) {
+        if self.provenance.replace(provenance) != Some(provenance) {
+            self.tell_provenance();
+        }
+    }
+
+    fn tell_provenance(&self) {
+        if let Some((current, provenance)) = self.current.as_ref().zip(self.provenance) {
+            current.recorder.do_send(provenance);
+        }
     }
 
     /// Tells whether something of a shape was cut of the newest number, so that a recording may begin at once.
@@ -134,6 +167,35 @@ impl Recordings {
     /// Tells whether the current recording goes on after the newest number, for all that is known.
     pub(super) fn goes_on(&self) -> bool {
         self.current.as_ref().is_some_and(|current| !current.ends)
+    }
+
+    /// Hears that nothing more is cut of the newest number: the publisher is away.
+    pub(super) fn end_number(&mut self) {
+        self.newest_cuts.clear();
+        if self.current.as_ref().is_some_and(|current| current.ends) {
+            self.stop();
+        }
+    }
+
+    /// Tells whether a recording may be tried: none failed to begin a short time ago.
+    pub(super) fn may_try(&self, now: Instant) -> bool {
+        self.obstacle.as_ref().is_none_or(|obstacle| obstacle.until <= now)
+    }
+
+    /// Hears that a recording could not begin, and says whether that is news: nothing was known of it, or another cause.
+    pub(super) fn not_begun(&mut self, reason: &str, now: Instant) -> bool {
+        let known = self.obstacle.take().filter(|obstacle| obstacle.reason == reason);
+        let is_news = known.is_none();
+        let mut backoff = known.map_or(Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF), |obstacle| obstacle.backoff);
+        let [jitter] = random::<1>();
+        let until = now + backoff.next(jitter);
+        self.obstacle = Some(Obstacle { reason: reason.into(), backoff, until });
+        is_news
+    }
+
+    /// Returns why recordings do not begin.
+    pub(super) fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_ref().map(|obstacle| obstacle.reason.as_str())
     }
 
     /// Ends the current recording, if there is one.
@@ -161,14 +223,26 @@ impl Recordings {
         self.current.is_some()
     }
 
-    /// Tells whether everything of every recording is stored, or given up.
+    /// Has the ended recordings wait in the spool.
+    pub(super) fn leave(&self) {
+        for (_, recorder) in &self.unfinished {
+            recorder.do_send(Leave);
+        }
+    }
+
+    /// Tells whether every recording is stored, left in the spool or given up.
     pub(super) fn are_done(&self) -> bool {
         self.unfinished.is_empty()
     }
 
     /// Returns the newest recording.
-    pub(super) const fn newest(&self) -> Option<&RecordingId> {
-        self.newest.as_ref()
+    pub(super) fn newest(&self) -> Option<&RecordingId> {
+        self.newest.as_ref().map(|(id, _)| id)
+    }
+
+    /// Returns what became of the newest recording, once its recorder has nothing more to do.
+    pub(super) fn end_of_newest(&self) -> Option<&RecordingEnd> {
+        self.newest.as_ref().and_then(|(_, end)| end.as_ref())
     }
 
     /// Looks at the next cut before it is pushed: where a number begins, the current recording may be at its end.
@@ -203,6 +277,8 @@ impl Recordings {
 
     /// Hears from a recorder's writer.
     pub(super) fn spooled(&mut self, Spooled { recording, cuts }: &Spooled) {
+        // Only one that has begun tells of cuts.
+        self.obstacle = None;
         let of_it =
             self.waiting.iter_mut().filter(|waiting| !waiting.spooled && waiting.recording.as_ref() == Some(recording));
         for waiting in of_it.take(usize::try_from(*cuts).unwrap_or(usize::MAX)) {
@@ -210,14 +286,17 @@ impl Recordings {
         }
     }
 
-    /// Hears that a recorder is gone.
-    pub(super) fn done(&mut self, id: &RecordingId) {
-        self.unfinished.retain(|other| other != id);
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.recording.as_ref() == Some(id)) {
+    /// Hears that a recorder is gone, or that what it left is stored.
+    pub(super) fn done(&mut self, RecordingDone { recording: id, end }: RecordingDone) {
+        self.unfinished.retain(|(other, _)| *other != id);
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.recording.as_ref() == Some(&id)) {
             waiting.spooled = true;
         }
-        if self.current.as_ref().is_some_and(|current| current.id == *id) {
-            warn!(recording = %id, "the recording has ended before its broadcast");
+        if let Some((_, of_newest)) = self.newest.as_mut().filter(|(newest, _)| *newest == id) {
+            *of_newest = Some(end);
+        }
+        if self.current.as_ref().is_some_and(|current| current.id == id) {
+            debug!(recording = %id, "the recording has ended before its broadcast");
             self.current = None;
         }
     }
@@ -380,6 +459,62 @@ mod tests {
             }
             assert_eq!((recordings.is_recording(), recordings.is_to_be_continued()), (false, !ends_by_hand));
         }
+    }
+
+    /// The room said that a recording was stored whose recorder had given up.
+    #[test]
+    fn what_became_of_the_newest_recording_is_known() {
+        let [older, newest] =
+            ["20261122T063000Z-7f3a9c", "20261122T073000Z-7f3a9c"].map(|id| RecordingId::parse(id).unwrap());
+        let ends = [RecordingEnd::GivenUp("the disk is broken".into()), RecordingEnd::Left, RecordingEnd::Stored];
+        for end in ends {
+            let mut recordings = Recordings { newest: Some((newest.clone(), None)), ..Recordings::default() };
+            recordings.done(RecordingDone { recording: older.clone(), end: RecordingEnd::Stored });
+            assert_eq!(recordings.end_of_newest(), None);
+            recordings.done(RecordingDone { recording: newest.clone(), end: end.clone() });
+            assert_eq!(recordings.end_of_newest(), Some(&end));
+        }
+    }
+
+    /// It ended when the publisher came back, or was given up.
+    #[test]
+    fn a_recording_that_is_to_end_does_not_wait_for_a_publisher_that_is_away() {
+        let mut recordings = Recordings { current: Some(recording_of_four_seconds()), ..Recordings::default() };
+        take(&mut recordings, Cut::Part(Arc::new(part(1, 1))));
+        recordings.end_number();
+        assert!(recordings.is_recording());
+        recordings.end_with_number(true);
+        assert!(recordings.is_recording());
+        recordings.end_number();
+        assert!(!recordings.is_recording());
+        // The next one begins with what is cut when the publisher is back.
+        assert!(!recordings.may_begin(recording_of_four_seconds().shape));
+    }
+
+    /// It was tried for each segment, with an event each.
+    #[test]
+    fn a_recording_that_cannot_begin_is_tried_less_and_less_and_said_once() {
+        let (mut recordings, mut now) = (Recordings::default(), Instant::now());
+        let mut tries_and_news = |recordings: &mut Recordings, reason: &str, seconds: u64| {
+            let (mut tries, mut news) = (0, 0);
+            for _ in 0..seconds {
+                now += Duration::from_secs(1);
+                if recordings.may_try(now) {
+                    tries += 1;
+                    news += u32::from(recordings.not_begun(reason, now));
+                }
+            }
+            (tries, news)
+        };
+        let (tries, news) = tries_and_news(&mut recordings, "no space", 3600);
+        assert!((15..=40).contains(&tries) && news == 1, "{tries} {news}");
+        assert_eq!(recordings.obstacle(), Some("no space"));
+        // At the next try it is another cause, and that is said.
+        let (tries, news) = tries_and_news(&mut recordings, "read-only", 300);
+        assert!(tries >= 1 && news == 1, "{tries} {news}");
+        let recording = RecordingId::parse("20261122T063000Z-7f3a9c").unwrap();
+        recordings.spooled(&Spooled { recording, cuts: 1 });
+        assert!(recordings.obstacle().is_none() && recordings.may_try(now));
     }
 
     /// What waits for the disk in an ended recording kept all that was cut for the next one in memory.

@@ -45,7 +45,8 @@ impl Recorder {
         }
         let Some((upload, uploaded)) = self.ledger.upload() else { return Some(Content::Upload) };
         let upload = upload.clone();
-        if let Some(part) = finish.parts.first() {
+        // A process before this one may have put them all, and even have completed the upload.
+        if let Some(part) = finish.parts.first().filter(|_| !self.ledger.has_every_part(finish.file_bytes)) {
             return Some(Content::Part { upload, index: part.index, from: part.from.clone() });
         }
         let parts: Vec<PartId> = uploaded.values().map(|part| part.id.clone()).collect();
@@ -54,11 +55,14 @@ impl Recorder {
 
     /// Builds the header and finds out which parts are left.
     fn plan_the_end(&mut self, ctx: &mut Context<Self>) {
+        // Nobody else takes the recording up while its header is written.
+        let Some(writer) = self.writer.take_if(|writer| writer.is_flushed()) else { return };
         self.is_mp4_under_way = true;
         let (spool, room, id) = (Arc::clone(&self.archive.spool), self.room.clone(), self.id.clone());
         let uploaded = self.ledger.uploaded_parts();
         let plan = off_thread(move || spool.finish_mp4(&room, &id, PART_BYTES, uploaded));
         ctx.spawn(plan.into_actor(self).map(|planned, recorder, ctx| {
+            recorder.writer = Some(writer);
             recorder.is_mp4_under_way = false;
             match planned.map_err(|error| error.to_string()).and_then(|plan| plan.map_err(|error| error.to_string())) {
                 Ok(Some(finish)) => recorder.finish = Some(finish),
@@ -71,8 +75,8 @@ impl Recorder {
 
     /// The store has lost the upload: everything is put again, from the spool and from what is stored.
     fn find_pieces_again(&mut self, ctx: &mut Context<Self>) {
-        // Nothing is written in the meantime: no piece may be missed, and none counted twice.
-        let Some(writer) = self.writer.take() else { return };
+        // Nothing is written in the meantime, and what is written is applied: no piece may be missed, and none counted twice.
+        let Some(writer) = self.writer.take_if(|writer| writer.is_flushed()) else { return };
         self.is_mp4_under_way = true;
         let (spool, room, id) = (Arc::clone(&self.archive.spool), self.room.clone(), self.id.clone());
         let find = off_thread(move || spool.pieces(&room, &id));
@@ -121,7 +125,7 @@ impl Recorder {
     }
 
     /// Has the store forget the upload, if it can be reached: nothing waits for that.
-    fn abort_upload(&self) {
+    pub(super) fn abort_upload(&self) {
         if let Some((upload, _)) = self.ledger.upload() {
             let (store, upload) = (Arc::clone(&self.archive.store), upload.clone());
             let object = self.path(ObjectName::progressive());

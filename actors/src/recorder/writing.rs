@@ -1,16 +1,20 @@
 //! Into the spool: what is cut and what happens is written in batches, away from the actors' threads.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use onair_recorder::journal::Entry;
 use onair_recorder::spool::off_thread;
-use onair_recorder::{Cut, ObjectName, ObjectPath, RecordingEvent, SpoolWriter};
-use tracing::{error, warn};
+use onair_recorder::{Cut, ObjectName, ObjectPath, RecordingEvent, SpoolError, SpoolWriter};
+use tracing::{debug, error, warn};
 
 use super::{Phase, Recorder};
+use crate::packager::RecordingEnd;
 use crate::uploader::with_cause;
+
+/// How long after the journal could not be written it is tried again, if nothing comes to be written before that.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Something to be written.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(super) enum Note {
 /// What became of a batch.
 struct Written {
     writer: SpoolWriter,
-    /// What is in the journal now.
+    /// What is in the journal since this batch: of it, and of those before it that the disk refused.
     entries: Vec<Entry>,
     cuts: u64,
     /// The first thing that went wrong.
@@ -33,24 +37,21 @@ struct Written {
 
 /// Writes a batch; blocks.
 fn write_all(mut writer: SpoolWriter, notes: Vec<Note>) -> Written {
-    let (mut entries, mut cuts, mut error) = (Vec::new(), 0, None);
+    let (mut cuts, mut error) = (0, None);
     for note in notes {
         match note {
             Note::Cut(cut) => {
                 cuts += 1;
-                let (written, outcome) = writer.cut(&cut);
-                entries.extend(written);
+                let outcome = writer.cut(&cut);
                 error = error.or_else(|| outcome.err().map(|error| with_cause(&error)));
             }
-            Note::Entry(entry) => {
-                writer.note(&entry);
-                entries.push(entry);
-            }
+            Note::Entry(entry) => writer.note(entry),
         }
     }
-    if let Err(failed) = writer.flush() {
+    let entries = writer.flush().unwrap_or_else(|failed| {
         error.get_or_insert_with(|| format!("write the journal: {failed}"));
-    }
+        Vec::new()
+    });
     Written { writer, entries, cuts, error }
 }
 
@@ -65,8 +66,15 @@ impl Recorder {
                 recorder.writer = Some(writer);
                 recorder.go_on(ctx);
             }
-            Err(error) => recorder.give_up("the spool", &with_cause(&error), ctx),
+            Err(error) => recorder.not_begun(&error, ctx),
         }));
+    }
+
+    /// Its packager says so: it knows what it tried before.
+    fn not_begun(&mut self, error: &SpoolError, ctx: &mut Context<Self>) {
+        debug!(recording = %self.id, error = with_cause(error), "not begun");
+        self.end = RecordingEnd::NotBegun(format!("the spool cannot be used: {}", error.source));
+        ctx.stop();
     }
 
     /// Writes what waits, unless the writer is away with what came before.
@@ -74,17 +82,25 @@ impl Recorder {
         if self.inbox.is_empty() {
             return;
         }
+        self.write_inbox(ctx);
+    }
+
+    fn write_inbox(&mut self, ctx: &mut Context<Self>) {
         let Some(writer) = self.writer.take() else { return };
         let notes = std::mem::take(&mut self.inbox);
         self.inbox_bytes = 0;
         let write = off_thread(move || write_all(writer, notes));
         ctx.spawn(write.into_actor(self).map(|written, recorder, ctx| match written {
             Ok(written) => recorder.written(written, ctx),
-            Err(error) => recorder.give_up("the spool", &with_cause(&error), ctx),
+            Err(error) => recorder.give_up(&error, ctx),
         }));
     }
 
     fn written(&mut self, written: Written, ctx: &mut Context<Self>) {
+        if !written.writer.is_flushed() && !self.retries_journal {
+            self.retries_journal = true;
+            ctx.run_later(JOURNAL_RETRY, |recorder, ctx| recorder.retry_journal(ctx));
+        }
         self.writer = Some(written.writer);
         for entry in &written.entries {
             self.ledger.apply(entry);
@@ -102,6 +118,14 @@ impl Recorder {
         }
         self.let_go(&written.entries);
         self.go_on(ctx);
+    }
+
+    /// Writes what the journal did not take, if that did not go with what came later.
+    fn retry_journal(&mut self, ctx: &mut Context<Self>) {
+        self.retries_journal = false;
+        if self.writer.as_ref().is_some_and(|writer| !writer.is_flushed()) {
+            self.write_inbox(ctx);
+        }
     }
 
     /// Lets the spool remove what nothing needs any more, and what only saves a way to the store.

@@ -62,12 +62,15 @@ async fn complete(
     parts: Vec<PartId>,
     bytes: u64,
 ) -> Result<Outcome, StoreError> {
+    let count = parts.len();
     match store.complete_upload(to, upload, parts).await {
         Ok(()) => store.confirm(to, bytes).await?,
-        Err(gone @ StoreError::UploadGone { .. }) => store.confirm(to, bytes).await.map_err(|error| match error {
-            StoreError::Unconfirmed { .. } => gone,
-            unanswered => unanswered,
-        })?,
+        Err(gone @ StoreError::UploadGone { .. }) => {
+            store.confirm_upload(to, bytes, count).await.map_err(|error| match error {
+                StoreError::Unconfirmed { .. } => gone,
+                unanswered => unanswered,
+            })?;
+        }
         Err(error) => return Err(error),
     }
     Ok(Outcome::Completed { bytes })

@@ -21,8 +21,8 @@ pub(super) const HEADER: &str = "header";
 pub struct Finish {
     /// Its size.
     pub file_bytes: u64,
-    /// The parts that are to be put: the last ones of the media, then those with the header. A short file is one part,
-    /// which may be a little larger than others.
+    /// The parts that are to be put: the last ones of the media, then those with the header, from the last to the first. A
+    /// short file is one part, which may be a little larger than others.
     pub parts: Vec<FinishPart>,
     /// Whether the only part is the file: no upload is needed.
     pub is_whole: bool,
@@ -110,9 +110,9 @@ impl Spool {
         let parts = if is_whole {
             vec![part(0, file_bytes)]
         } else {
-            // The header's parts come last.
+            // The header's parts come last, and the first one last of all: who has that has everything.
             let rest = rest..file_bytes.div_ceil(part_bytes);
-            rest.chain(0..header_parts).map(|index| part(index, part_bytes)).collect()
+            rest.chain((0..header_parts).rev()).map(|index| part(index, part_bytes)).collect()
         };
         Ok(Some(Finish { file_bytes, parts, is_whole }))
     }

@@ -28,7 +28,7 @@ pub struct Resumed {
 
 impl Spool {
     /// Returns the recordings that another process left, oldest first. What it left without a journal was being created or
-    /// removed: nothing is known of it, and it is removed.
+    /// removed: nothing is known of it, and it is removed. What the store has of the others goes first when room is needed.
     ///
     /// # Errors
     /// [`SpoolError`] when the spool cannot be listed or something stays that is to be removed.
@@ -48,7 +48,23 @@ impl Spool {
             let _ = fs::remove_dir(self.directory.join(&room));
         }
         left.sort_by(|a, b| a.1.cmp(&b.1));
+        for (room, id) in &left {
+            let folder = self.folder(room, id);
+            // One that cannot be read says so to whoever takes it over.
+            self.offer(&folder, stored_objects(&folder.join(JOURNAL)).unwrap_or_default().iter());
+        }
         Ok(left)
+    }
+
+    /// Lets go of the segments in a folder that the store has, when room is needed.
+    fn offer<'a>(&self, folder: &Path, stored: impl Iterator<Item = &'a String>) {
+        let names = stored.filter_map(|name| ObjectName::parse(name).ok());
+        for name in names.filter(|name| name.segment_number().is_some()) {
+            let path = file_in(folder, &name);
+            if path.exists() {
+                self.space.may_evict(path);
+            }
+        }
     }
 
     /// Takes over a recording. `None` when its journal holds nothing: it is removed then.
@@ -63,6 +79,7 @@ impl Spool {
         part_bytes: u64,
     ) -> Result<Option<Resumed>, SpoolError> {
         let folder = self.folder(room, recording);
+        self.space.keep(&folder);
         let measure = |folder: &Path| size_of(folder).map_err(SpoolError::at("measure", folder));
         let before = measure(&folder)?;
         let Some(mut salvage) = Salvage::read(&folder, part_bytes)? else {
@@ -71,10 +88,13 @@ impl Spool {
         };
         salvage.end_open_segments()?;
         salvage.enter(Entry::Resumed { at });
-        let Salvage { ledger, journal, .. } = salvage;
+        let Salvage { ledger, journal, stored, .. } = salvage;
         let file = replace_journal(&folder, &journal)?;
         self.space.add(measure(&folder)?);
         self.space.give(before);
+        let mut stored: Vec<_> = stored.into_iter().collect();
+        stored.sort_unstable();
+        self.offer(&folder, stored.iter());
         let writer = SpoolWriter::new(Arc::clone(self), folder, file, journal.len() as u64);
         Ok(Some(Resumed { ledger, writer }))
     }
@@ -105,7 +125,7 @@ struct Checked {
 impl Salvage {
     fn read(folder: &Path, part_bytes: u64) -> Result<Option<Self>, SpoolError> {
         let path = folder.join(JOURNAL);
-        let stored = stored_objects(&path)?;
+        let stored = stored_objects(&path)?.into_iter().collect();
         let mut reader = open(&path)?;
         let failed = |error| SpoolError::at("read", &path)(error);
         let Some(Entry::Begun(begun)) = reader.next_entry().map_err(failed)? else { return Ok(None) };
@@ -251,12 +271,17 @@ fn open(path: &Path) -> Result<Reader<BufReader<File>>, SpoolError> {
     Ok(Reader::new(BufReader::new(File::open(path).map_err(SpoolError::at("read", path))?)))
 }
 
-fn stored_objects(path: &Path) -> Result<HashSet<String>, SpoolError> {
+/// Returns what the store has of a recording, in the order in which it came there.
+fn stored_objects(path: &Path) -> Result<Vec<String>, SpoolError> {
     let mut reader = open(path)?;
-    let mut stored = HashSet::new();
+    let mut stored = Vec::new();
     while let Some(entry) = reader.next_entry().map_err(SpoolError::at("read", path))? {
-        if let Entry::Stored { object } = entry {
-            stored.insert(object);
+        match entry {
+            Entry::Stored { object } => stored.push(object),
+            Entry::InitStored { kind, index, .. } => {
+                stored.push(ObjectName::init_numbered(kind, index).as_str().to_owned());
+            }
+            _ => {}
         }
     }
     Ok(stored)
@@ -277,7 +302,7 @@ fn replace_journal(folder: &Path, journal: &[u8]) -> Result<File, SpoolError> {
     written.map_err(SpoolError::at("write", &fresh))?;
     fs::rename(&fresh, &path).map_err(SpoolError::at("rename", &path))?;
     sync_directory(folder).map_err(SpoolError::at("sync", folder))?;
-    OpenOptions::new().append(true).open(&path).map_err(SpoolError::at("open", &path))
+    OpenOptions::new().write(true).open(&path).map_err(SpoolError::at("open", &path))
 }
 
 fn names_in(directory: &Path) -> Result<Vec<String>, SpoolError> {

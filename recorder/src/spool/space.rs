@@ -100,6 +100,11 @@ impl Space {
         }
     }
 
+    /// Leaves the files below a folder alone: somebody counts them.
+    pub(super) fn keep(&self, folder: &Path) {
+        self.evictable().retain(|path| !path.starts_with(folder));
+    }
+
     /// Removes a file; a missing one is fine.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         self.evictable().retain(|other| other != path);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use onair_media::{CodecConfig, MediaKind};
+use onair_media::{Alignment, CodecConfig, MediaKind};
 use proptest::prelude::*;
 
 use super::*;
 use crate::cut::{Cut, Segment};
 use crate::journal::{self, Begun, Entry};
-use crate::manifest::{GapReason, RecordingState};
+use crate::manifest::{GapReason, Protocol, Publisher, RecordingState};
 use crate::progressive::Source;
 use crate::testing::{broadcast, h264, opus, pull};
 use crate::{Fragmenter, FragmenterSettings, Ledger, sha256_hex};
@@ -80,10 +80,8 @@ fn cuts() -> Vec<Cut> {
 /// Writes cuts and applies the entries.
 fn write<'a>(writer: &mut SpoolWriter, ledger: &mut Ledger, cuts: impl IntoIterator<Item = &'a Cut>) {
     for cut in cuts {
-        let (entries, outcome) = writer.cut(cut);
-        outcome.unwrap();
-        writer.flush().unwrap();
-        entries.iter().for_each(|entry| ledger.apply(entry));
+        writer.cut(cut).unwrap();
+        flush(writer, ledger);
     }
 }
 
@@ -93,9 +91,13 @@ fn begin(stage: &Stage, spool: &Arc<Spool>) -> (SpoolWriter, Ledger) {
 }
 
 fn note(writer: &mut SpoolWriter, ledger: &mut Ledger, entry: Entry) {
-    writer.note(&entry);
-    writer.flush().unwrap();
-    ledger.apply(&entry);
+    writer.note(entry);
+    flush(writer, ledger);
+}
+
+/// Writes the journal and applies what is in it now.
+fn flush(writer: &mut SpoolWriter, ledger: &mut Ledger) {
+    writer.flush().unwrap().iter().for_each(|entry| ledger.apply(entry));
 }
 
 /// Stores everything that is ready into a map, as an uploader does, and the parts of the MP4 into another.
@@ -107,8 +109,14 @@ fn upload(
     parts: &mut BTreeMap<u64, Vec<u8>>,
 ) {
     while let Some((name, _)) = ledger.next_object() {
-        store.insert(name.as_str().into(), fs::read(stage.folder().join(name.as_str())).unwrap());
-        note(writer, ledger, Entry::Stored { object: name.as_str().into() });
+        let object = fs::read(stage.folder().join(name.as_str())).unwrap();
+        let (bytes, sha256) = (object.len() as u64, sha256_hex(&object));
+        store.insert(name.as_str().into(), object);
+        let entry = match name.init_index() {
+            Some((kind, index)) => Entry::InitStored { kind, index, bytes, sha256 },
+            None => Entry::Stored { object: name.as_str().into() },
+        };
+        note(writer, ledger, entry);
     }
     while let Some(step) = ledger.mp4_step() {
         match step {
@@ -281,10 +289,8 @@ fn a_full_spool_leaves_a_gap_and_goes_on() {
     let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
     let mut refused = 0;
     for (index, cut) in cuts.iter().enumerate() {
-        let (entries, outcome) = writer.cut(cut);
-        refused += u32::from(outcome.is_err());
-        writer.flush().unwrap();
-        entries.iter().for_each(|entry| ledger.apply(entry));
+        refused += u32::from(writer.cut(cut).is_err());
+        flush(&mut writer, &mut ledger);
         // The store comes back after three quarters.
         if index > cuts.len() * 3 / 4 {
             upload(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
@@ -302,6 +308,73 @@ fn a_full_spool_leaves_a_gap_and_goes_on() {
     for segment in &manifest.segments {
         assert_eq!(sha256_hex(&store[&segment.name]), segment.sha256, "{}", segment.name);
     }
+}
+
+/// A disk that takes no more of a journal.
+fn full() -> File {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+/// What the journal did not take was taken for done: segments went to the store, and after a crash nobody knew of them.
+#[test]
+fn what_the_journal_does_not_have_has_no_consequences() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let (before, after) = cuts.split_at(cuts.len() / 2);
+    write(&mut writer, &mut ledger, before);
+    upload(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    let journal_bytes = fs::metadata(stage.folder().join(JOURNAL)).unwrap().len();
+    let journal = writer.replace_journal(full());
+    for cut in after {
+        writer.cut(cut).unwrap();
+        assert_eq!(writer.flush().unwrap_err().kind(), ErrorKind::StorageFull);
+    }
+    assert!(!writer.is_flushed() && ledger.next_object().is_none());
+
+    // The disk is well again: everything follows, once.
+    writer.replace_journal(journal);
+    flush(&mut writer, &mut ledger);
+    assert!(writer.is_flushed() && writer.flush().unwrap().is_empty());
+    assert!(fs::metadata(stage.folder().join(JOURNAL)).unwrap().len() > journal_bytes);
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270);
+    assert_eq!((ledger.manifest().segments.len(), ledger.manifest().gaps.len()), (10, 0));
+}
+
+/// Memory does not grow with the time for which a disk fails: media is not taken then, and there is a gap.
+#[test]
+fn a_journal_that_fails_for_long_leaves_a_gap() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let of_number = |from: u64, to: u64| {
+        cuts.iter().filter(move |cut| match cut {
+            Cut::Part(part) => (from..to).contains(&part.msn),
+            Cut::Segment(segment) => (from..to).contains(&segment.msn),
+            Cut::Init(_) | Cut::KeyframeWanted => from == 1,
+        })
+    };
+    write(&mut writer, &mut ledger, of_number(1, 3));
+    let journal = writer.replace_journal(full());
+    let long = Entry::Lost { object: "x".repeat(64 << 10) };
+    std::iter::repeat_n(long, 20).for_each(|entry| writer.note(entry));
+    for cut in of_number(3, 4) {
+        // Some are refused, and none is written.
+        let _ = writer.cut(cut);
+        writer.flush().unwrap_err();
+    }
+    writer.replace_journal(journal);
+    flush(&mut writer, &mut ledger);
+    write(&mut writer, &mut ledger, of_number(4, u64::MAX));
+    note(&mut writer, &mut ledger, Entry::Stopped);
+    let (mut store, mut parts) = (BTreeMap::new(), BTreeMap::new());
+    let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut parts);
+    check_mp4(&file, 270 - 60);
+    let gaps: Vec<_> = ledger.manifest().gaps.iter().map(|gap| (gap.start_ms, gap.duration_ms, gap.reason)).collect();
+    assert_eq!(gaps, [(4_000, 2_000, GapReason::SpoolFull)]);
 }
 
 /// Media whose initialisation segment never came was in the parts that went up, and not in the header that says where
@@ -384,6 +457,44 @@ fn what_the_store_has_goes_first() {
     note(&mut writer, &mut ledger, Entry::Stopped);
     let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut BTreeMap::new());
     check_mp4(&file, 270);
+}
+
+/// After a restart the spool stayed full of what the store had, for recordings that waited to be finished: new ones were
+/// refused.
+#[test]
+fn what_the_store_has_of_recordings_that_were_left_goes_first() {
+    for is_taken_over in [false, true] {
+        let (stage, cuts) = (Stage::new(), cuts());
+        let spool = stage.open(SETTINGS);
+        let (mut writer, mut ledger) = begin(&stage, &spool);
+        let mut store = BTreeMap::new();
+        write(&mut writer, &mut ledger, &cuts);
+        note(&mut writer, &mut ledger, Entry::Stopped);
+        while let Some((name, _)) = ledger.next_object() {
+            store.insert(name.as_str().to_owned(), fs::read(stage.folder().join(name.as_str())).unwrap());
+            note(&mut writer, &mut ledger, Entry::Stored { object: name.as_str().into() });
+        }
+        drop((writer, ledger, spool));
+
+        // Room for the first entry of another one, and nothing more.
+        let max_bytes = size_of(&stage.directory).unwrap() + 500;
+        let spool = stage.open(SpoolSettings { max_bytes, ..SETTINGS });
+        let (room, id) = spool.left().unwrap().remove(0);
+        let at = chrono::DateTime::from_timestamp(60, 0).unwrap();
+        let resumed = is_taken_over.then(|| spool.resume(&room, &id, at, PART_BYTES).unwrap().unwrap());
+        let next = Begun { recording: RecordingId::parse("20261122T073000Z-7f3a9c").unwrap(), ..stage.begun.clone() };
+        let mut writer = SpoolWriter::create(Arc::clone(&spool), &next).unwrap();
+        for cut in &cuts[..cuts.len() / 3] {
+            writer.cut(cut).unwrap();
+            writer.flush().unwrap();
+        }
+        assert!(spool.space().evicted > 0);
+        assert_eq!(spool.space().used_bytes, size_of(&stage.directory).unwrap());
+        if let Some(Resumed { mut ledger, mut writer }) = resumed {
+            let file = finish(&spool, &stage, (&mut writer, &mut ledger), &mut store, &mut BTreeMap::new());
+            check_mp4(&file, 270);
+        }
+    }
 }
 
 /// Where the process ends: after so many cuts, and what the disk has lost of the newest files by then.
@@ -523,6 +634,28 @@ fn initialisation_segments_are_made_again() {
     assert!(store["video/init-1.mp4"] == before[0] && store["audio/init-1.mp4"] == before[1]);
     spool.remove_recording(&stage.begun.room, &stage.begun.recording).unwrap();
     assert_eq!(spool.space().used_bytes, 0);
+}
+
+/// Whoever takes a recording over knows where its media came from, and lists what was stored before.
+#[test]
+fn what_is_known_of_a_recording_survives() {
+    let (stage, cuts) = (Stage::new(), cuts());
+    let spool = stage.open(SETTINGS);
+    let (mut writer, mut ledger) = begin(&stage, &spool);
+    let publisher = Publisher { protocol: Protocol::Whip };
+    note(&mut writer, &mut ledger, Entry::Provenance { publisher, alignment: Some(Alignment::Arrival) });
+    write(&mut writer, &mut ledger, &cuts);
+    upload(&spool, &stage, (&mut writer, &mut ledger), &mut BTreeMap::new(), &mut BTreeMap::new());
+    let before = ledger.manifest().clone();
+    drop((writer, ledger, spool));
+
+    let spool = stage.open(SETTINGS);
+    let at = chrono::DateTime::from_timestamp(60, 0).unwrap();
+    let resumed = spool.resume(&stage.begun.room, &stage.begun.recording, at, PART_BYTES).unwrap().unwrap();
+    let after = resumed.ledger.manifest();
+    assert_eq!((after.publisher, after.alignment), (Some(publisher), Some(Alignment::Arrival)));
+    assert_eq!((&after.guessed, &after.inits), (&before.guessed, &before.inits));
+    assert!(after.inits.len() == 2 && after.guessed == ["alignment"]);
 }
 
 #[test]

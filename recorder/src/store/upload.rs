@@ -131,6 +131,22 @@ impl Store {
         Err(StoreError::Unconfirmed { path: object.to_string(), expected: size, found })
     }
 
+    /// Asks the store whether an upload that it does not know any more became an object of `size` bytes. Where the entity tag
+    /// tells of how many parts an object was made, as on S3 and what is like it, that has to be right as well.
+    ///
+    /// # Errors
+    /// [`StoreError::Unconfirmed`] when it did not, [`StoreError::Backend`] when the store does not say.
+    pub async fn confirm_upload(&self, object: &ObjectPath, size: u64, parts: usize) -> Result<(), StoreError> {
+        self.confirm(object, size).await?;
+        let e_tag = self.head(object).await?.e_tag;
+        match e_tag.as_deref().and_then(parts_of_tag) {
+            Some(found) if found != parts => {
+                Err(StoreError::Unconfirmed { path: object.to_string(), expected: size, found: None })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn parts(&self) -> Result<&dyn PartStore, StoreError> {
         self.parts.as_deref().ok_or_else(|| {
             let source = Error::NotSupported { source: "this store takes no uploads in parts".into() };
@@ -154,6 +170,13 @@ impl PartId {
         let bytes = u64::from_str(fields.next()?).ok()?;
         Some(Part { index, bytes, content_id: fields.next()? })
     }
+}
+
+/// Reads the number of parts from an entity tag of S3's form: an MD5 digest in hexadecimal, a dash, the number.
+fn parts_of_tag(tag: &str) -> Option<usize> {
+    let (digest, parts) = tag.trim_matches('"').split_once('-')?;
+    let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest.then(|| parts.parse().ok()).flatten()
 }
 
 /// Checks what is the same for every store, so that what one of them takes is refused by none: R2 wants parts of one
@@ -192,4 +215,22 @@ fn failed(operation: &'static str, object: &ObjectPath, source: Error) -> StoreE
 fn says(err: &Error, codes: &[&str]) -> bool {
     let causes = std::iter::successors(Some(err as &dyn std::error::Error), |err| err.source());
     causes.map(ToString::to_string).any(|text| codes.iter().any(|code| text.contains(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tags_of_uploads_tell_of_parts() {
+        for (tag, parts) in [
+            ("\"9b2cf535f27731c974343645a3985328-38\"", Some(38)),
+            ("9b2cf535f27731c974343645a3985328-1", Some(1)),
+            ("\"9b2cf535f27731c974343645a3985328\"", None),
+            ("\"1a2b-18c3-64f0\"", None),
+            ("0x8DC4BAF0-2", None),
+        ] {
+            assert_eq!(parts_of_tag(tag), parts, "{tag}");
+        }
+    }
 }

@@ -82,11 +82,11 @@ impl StoredManifest {
 
     /// Renders a manifest that takes the place of this one: keys that are not known here stay.
     pub(crate) fn replaced_by(&self, manifest: &Manifest) -> Vec<u8> {
-        // Left out where it is empty, so its absence says something.
-        const OPTIONAL: &str = "guessed";
+        // Left out where they are empty, so their absence says something.
+        const OPTIONAL: [&str; 2] = ["guessed", "inits"];
         let mut json = serde_json::to_value(manifest).expect("a manifest holds nothing that JSON cannot");
         if let Value::Object(new) = &mut json {
-            for (key, value) in self.json.iter().filter(|(key, _)| *key != OPTIONAL) {
+            for (key, value) in self.json.iter().filter(|(key, _)| !OPTIONAL.contains(&key.as_str())) {
                 new.entry(key).or_insert_with(|| value.clone());
             }
         }
@@ -99,9 +99,12 @@ impl StoredManifest {
     }
 }
 
-/// Says how a segment differs from its entry; `start_ms` counts from the manifest's start, as the entry's does.
-pub(crate) fn segment_difference(segment: &Segment, start_ms: u64, entry: &SegmentEntry) -> Option<String> {
-    let duration_ms = u64::try_from(to_millis(segment.kind, segment.duration_ticks.cast_signed())).unwrap_or_default();
+/// Says how a segment differs from its entry; `start_ms` counts from the manifest's start, as the entry's does. What lies
+/// before that start is in no entry.
+pub(crate) fn segment_difference(segment: &Segment, start_ms: i64, entry: &SegmentEntry) -> Option<String> {
+    let end_ms = start_ms.saturating_add(to_millis(segment.kind, segment.duration_ticks.cast_signed()));
+    let [start_ms, end_ms] = [start_ms, end_ms].map(|ms| u64::try_from(ms).unwrap_or_default());
+    let duration_ms = end_ms.saturating_sub(start_ms);
     let name = &entry.name;
     if start_ms.abs_diff(entry.start_ms) > SLACK_MS {
         return Some(format!("says that {name} begins at {} ms instead of {start_ms} ms", entry.start_ms));
@@ -128,4 +131,40 @@ pub(crate) fn manifest_difference(said: &Manifest, wanted: &Manifest) -> Option<
     let differs = |said_ms: u64| said_ms.abs_diff(wanted.duration_ms) > SLACK_MS;
     let wrong = [said.duration_ms, spanned_ms].into_iter().find(|said_ms| differs(*said_ms));
     wrong.map(|said_ms| format!("says that the recording lasts {said_ms} ms instead of {} ms", wanted.duration_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::cut::Part;
+
+    /// A recording that began by hand was not whole to `onair verify` where its sound began some milliseconds before its
+    /// pictures.
+    #[test]
+    fn what_lies_before_the_start_is_not_missed() {
+        let part = Part {
+            kind: MediaKind::Audio,
+            msn: 7,
+            index: 0,
+            init: 1,
+            discontinuity: false,
+            independent: true,
+            start_ticks: 0,
+            duration_ticks: 2 * 48_000,
+            bytes: Bytes::new(),
+            payload_offset: 0,
+            samples: Vec::new(),
+        };
+        let segment = Segment::of_parts(vec![part.into()]).unwrap();
+        let entry = |start_ms, duration_ms| {
+            let name = ObjectName::segment(&segment).as_str().to_owned();
+            SegmentEntry { name, start_ms, duration_ms, bytes: 0, sha256: String::new() }
+        };
+        assert_eq!(segment_difference(&segment, -14, &entry(0, 1_986)), None);
+        assert_eq!(segment_difference(&segment, 5, &entry(5, 2_000)), None);
+        assert!(segment_difference(&segment, -14, &entry(0, 2_000)).is_some());
+        assert!(segment_difference(&segment, 5, &entry(0, 2_000)).is_some());
+    }
 }

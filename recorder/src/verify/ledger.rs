@@ -12,7 +12,7 @@ use super::entries::{StoredManifest, segment_difference};
 use super::rebuild::{KINDS, Rebuild};
 use super::{Finding, Problem, Remedy};
 use crate::cut::Segment;
-use crate::manifest::{SegmentEntry, sha256_hex};
+use crate::manifest::{InitEntry, SegmentEntry, sha256_hex};
 use crate::object::ObjectName;
 use crate::read::{read_head, read_init, read_segment};
 use crate::ticks::to_grid;
@@ -28,6 +28,8 @@ const MISSING_MAX: u64 = 100_000;
 struct StoredInit {
     at: DateTime<Utc>,
     config: Result<Arc<CodecConfig>, String>,
+    bytes: u64,
+    sha256: String,
 }
 
 /// A segment that is stored, as it was fetched.
@@ -122,7 +124,45 @@ impl Ledger {
             Ok(_) => Err(format!("is not one of {}", kind.as_str())),
             Err(error) => Err(format!("cannot be read: {error}")),
         };
-        self.inits.insert((kind, index), StoredInit { at, config });
+        let (size, sha256) = (bytes.len() as u64, sha256_hex(bytes));
+        self.inits.insert((kind, index), StoredInit { at, config, bytes: size, sha256 });
+    }
+
+    /// Compares the initialisation segments with what the manifest says of them. What is not what it was is not listed any
+    /// more: whether it still decodes what it did nobody knows.
+    pub(crate) fn judge_inits(&mut self) {
+        let listed = self.old.as_ref().map(|old| old.manifest.inits.clone()).unwrap_or_default();
+        for entry in listed {
+            let name = ObjectName::parse(&entry.name).ok();
+            let Some((name, place)) = name.and_then(|name| name.init_index().map(|place| (name, place))) else {
+                self.find_in_manifest(format!("lists {:?}, which names no initialisation segment", entry.name));
+                continue;
+            };
+            let (problem, detail) = match self.inits.get(&place) {
+                None => (Problem::Missing, "is missing".to_owned()),
+                Some(init) if init.bytes != entry.bytes => {
+                    (Problem::Size, format!("has {} bytes instead of {}", init.bytes, entry.bytes))
+                }
+                Some(init) if init.sha256 != entry.sha256 => {
+                    (Problem::Digest, "has another digest than the manifest says".into())
+                }
+                Some(_) => continue,
+            };
+            self.manifest_is_stale = true;
+            self.find(&name, problem, Remedy::Lost, detail);
+        }
+    }
+
+    /// Returns what the manifest should list: the initialisation segments that can be read and are what they were.
+    pub(crate) fn wanted_inits(&self) -> Vec<InitEntry> {
+        let readable = self.inits.iter().filter(|(_, init)| init.config.is_ok());
+        let entries = readable.map(|(&(kind, index), init)| InitEntry {
+            name: ObjectName::init_numbered(kind, index).as_str().into(),
+            bytes: init.bytes,
+            sha256: init.sha256.clone(),
+        });
+        let is_found = |entry: &InitEntry| self.findings.iter().any(|finding| finding.object == entry.name);
+        entries.filter(|entry| !is_found(entry)).collect()
     }
 
     /// Takes the next number: the segments that are stored under it, in the order of [`KINDS`].

@@ -160,11 +160,12 @@ impl Rebuild {
         }
     }
 
-    /// Returns how long after the start of the manifest that is stored a segment begins, in milliseconds.
-    pub(crate) fn start_ms(&self, segment: &Segment, manifest_start: DateTime<Utc>) -> u64 {
+    /// Returns how long after the start of the manifest that is stored a segment begins, in milliseconds: less than none
+    /// for sound that a first segment has from before its pictures.
+    pub(crate) fn start_ms(&self, segment: &Segment, manifest_start: DateTime<Utc>) -> i64 {
         let Some(begun) = &self.begun else { return 0 };
         let start = wallclock(begun.epoch, segment.kind, segment.start_ticks);
-        u64::try_from((start - manifest_start).num_milliseconds()).unwrap_or_default()
+        (start - manifest_start).num_milliseconds()
     }
 
     /// Returns how many samples and bytes a track of the MP4 must have.

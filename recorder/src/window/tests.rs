@@ -3,7 +3,7 @@
 use hls_m3u8::MediaPlaylist;
 
 use super::*;
-use crate::testing::{broadcast, frame, h264, pull};
+use crate::testing::{broadcast, frame, h264, opus, pull};
 use crate::{Fragmenter, FragmenterSettings};
 
 const SETTINGS: FragmenterSettings =
@@ -226,4 +226,53 @@ fn l4_a_number_without_media_is_a_gap() {
     let numbers = |kind| parse(&window.media_playlist(kind).unwrap().text).segments.num_elements();
     assert_eq!(numbers(MediaKind::Audio), numbers(MediaKind::Video));
     assert_eq!(text.matches("DISCONTINUITY\n").count(), 1);
+}
+
+/// L2: in media time, which is what a live publisher's clock is; with one keyframe in the beginning and none after it.
+#[test]
+fn l2_a_part_comes_within_a_part_target_and_a_segment_within_one_and_a_half_target_durations() {
+    const FRAMES_A_SECOND: i64 = 30;
+    let (mut fragmenter, mut window) = window(60);
+    let (video, audio) = (h264(), opus());
+    let (mut audio_ticks, mut newest, mut grown_at, mut longer_at) = (0, None, 0, 0);
+    for index in 0..60 * FRAMES_A_SECOND {
+        while audio_ticks * FRAMES_A_SECOND < index * 48_000 {
+            fragmenter.push(MediaKind::Audio, frame(&audio, audio_ticks, true));
+            audio_ticks += 960;
+        }
+        fragmenter.push(MediaKind::Video, frame(&video, index * 3_000, index == 0));
+        feed(&mut fragmenter, &mut window);
+        let Some(playlist) = window.media_playlist(MediaKind::Video) else { continue };
+        let (msn, _) = playlist.progress.newest();
+        let Some(before) = newest.replace(playlist.progress.newest()) else {
+            (grown_at, longer_at) = (index, index);
+            continue;
+        };
+        if newest != Some(before) {
+            // A frame more, because a part is known to be whole when the frame behind it comes.
+            assert!(index - grown_at <= FRAMES_A_SECOND / 2 + 1, "no part from frame {grown_at} to {index}");
+            grown_at = index;
+        }
+        if msn != before.0 {
+            let limit = i64::from(SETTINGS.target_duration_s()) * FRAMES_A_SECOND * 3 / 2;
+            assert!(index - longer_at <= limit, "no segment from frame {longer_at} to {index}");
+            longer_at = index;
+        }
+    }
+    assert!(newest.is_some_and(|(msn, _)| msn >= 9), "{newest:?}");
+}
+
+#[test]
+fn l5_both_renditions_promise_the_same_and_every_codec_is_named() {
+    let (mut fragmenter, mut window) = window(60);
+    broadcast(&mut fragmenter, 0, 10, 1);
+    feed(&mut fragmenter, &mut window);
+    let promises = |kind| {
+        let text = text(&window, kind);
+        ["#EXT-X-TARGETDURATION:", "#EXT-X-SERVER-CONTROL:", "#EXT-X-PART-INF:"]
+            .map(|tag| text.lines().find(|line| line.starts_with(tag)).expect(tag).to_owned())
+    };
+    assert_eq!(promises(MediaKind::Video), promises(MediaKind::Audio));
+    let multivariant = window.multivariant("").unwrap().unwrap();
+    assert!(multivariant.contains("CODECS=\"avc1.") && multivariant.contains(",opus\""), "{multivariant}");
 }

@@ -7,6 +7,7 @@ mod fetch;
 mod mend;
 mod movie;
 mod objects;
+mod pictures;
 mod playlists;
 #[cfg(test)]
 mod properties;
@@ -16,13 +17,13 @@ mod tests;
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use onair_media::{RecordingId, RoomName};
+use onair_media::{Alignment, RecordingId, RoomName};
 
 use self::fetch::{Fetched, Recording, SEGMENT_MAX_BYTES};
 use self::playlists::read_playlists;
 use super::list::MANIFEST_MAX_BYTES;
 use super::{ObjectInfo, Store, StoreError};
-use crate::manifest::{GapReason, Manifest, RecordingState};
+use crate::manifest::{GUESSED_ALIGNMENT, GapReason, Manifest, RecordingState};
 use crate::object::ObjectName;
 use crate::playlist::Completeness;
 use crate::verify::assembly::Assembly;
@@ -171,6 +172,7 @@ impl<'a> Survey<'a> {
             };
             self.ledger.add_init(kind, index, &bytes, info.last_modified);
         }
+        self.ledger.judge_inits();
         Ok(())
     }
 
@@ -245,6 +247,10 @@ impl<'a> Survey<'a> {
             self.ledger.find_in_manifest(difference);
         }
         manifest.lost = self.ledger.lost.clone();
+        manifest.inits = self.ledger.wanted_inits();
+        if self.ledger.old.as_ref().is_some_and(|old| old.manifest.alignment == Some(Alignment::Arrival)) {
+            manifest.guessed.push(GUESSED_ALIGNMENT.into());
+        }
         let playlists = self.wanted_playlists();
         Some(Wanted { manifest, playlists })
     }

@@ -256,7 +256,7 @@ fn segments_alone_tell_everything_but_the_digest_of_the_past() {
     let old = before.iter().find(|(name, _)| *name == ObjectName::manifest()).unwrap();
     let old: Manifest = serde_json::from_slice(&old.1).unwrap();
     let (state, server) = (old.state, old.server.clone());
-    assert_eq!(Manifest { state, server, guessed: Vec::new(), ..manifest }, old);
+    assert_eq!(Manifest { state, server, guessed: Vec::new(), inits: Vec::new(), ..manifest }, old);
 }
 
 #[test]
@@ -378,13 +378,13 @@ fn a_manifest_that_lies_is_written_anew_and_keeps_what_it_knows_better() {
         let kept = Kept::new(Format::Two);
         kept.change_manifest(|json| {
             lie(json);
-            json["publisher"] = json!("of a later version");
+            json["weather"] = json!("of a later version");
         });
         let report = kept.mend();
         assert!(found(&report).contains(&("recording.json", Problem::Disagrees, Remedy::Mended)), "{report}");
         assert!(report.is_whole(), "{report}");
         let json: Value = serde_json::from_slice(&kept.get("recording.json")).unwrap();
-        assert_eq!((&json["publisher"], &json["state"]), (&json!("of a later version"), &json!("complete")));
+        assert_eq!((&json["weather"], &json["state"]), (&json!("of a later version"), &json!("complete")));
     }
 }
 
@@ -520,4 +520,39 @@ fn a_stream_keeps_its_order() {
     kept.change("poster.jpg", |bytes| bytes[9 << 20] = 9);
     let report = kept.mend();
     assert_eq!(found(&report), [("poster.jpg", Problem::Digest, Remedy::Lost)]);
+}
+
+/// A damaged initialisation segment that can still be read was taken for what it was.
+#[test]
+fn initialisation_segments_are_held_against_their_digests() {
+    let kept = Kept::new(Format::Two);
+    let inits: Vec<Value> = kept
+        .everything()
+        .iter()
+        .filter(|(name, _)| name.is_init())
+        .map(|(name, bytes)| json!({ "name": name.as_str(), "bytes": bytes.len(), "sha256": sha256_hex(bytes) }))
+        .collect();
+    kept.change_manifest(|manifest| {
+        manifest["inits"] = inits.into();
+        manifest["alignment"] = "arrival".into();
+        manifest["publisher"] = json!({ "protocol": "whip" });
+        manifest["guessed"] = json!(["alignment"]);
+    });
+    assert!(kept.look().findings.is_empty());
+    // The name of the program that wrote it is in the handler box.
+    kept.change("audio/init-1.mp4", |bytes| bytes[20] ^= 1);
+    assert_eq!(found(&kept.look()), [("audio/init-1.mp4", Problem::Digest, Remedy::Lost)]);
+    kept.mend();
+    let manifest = kept.manifest();
+    assert!(manifest.inits.iter().all(|init| init.name.starts_with("video/")) && !manifest.inits.is_empty());
+    // What a repair cannot know it leaves as it was.
+    assert_eq!(
+        (manifest.alignment, manifest.guessed),
+        (Some(onair_media::Alignment::Arrival), vec!["alignment".into()])
+    );
+    assert!(manifest.publisher.is_some());
+    // Without a manifest, what can be read is listed.
+    kept.remove("recording.json");
+    kept.mend();
+    assert_eq!(kept.manifest().inits.len(), manifest.inits.len() + 1);
 }

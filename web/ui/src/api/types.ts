@@ -7,7 +7,7 @@ export type RoomState = "idle" | "live" | "reconnecting";
 export type HlsState = "off" | "starting" | "ready" | "ended" | "unavailable";
 
 /** What becomes of the room's present or last broadcast. `starting`: from the first segment on it is recorded. */
-export type RoomRecordingState = "off" | "starting" | "recording" | "finishing" | "stored" | "unavailable";
+export type RoomRecordingState = "off" | "starting" | "recording" | "finishing" | "stored" | "failed" | "unavailable";
 
 export interface Track {
   kind?: "video" | "audio";

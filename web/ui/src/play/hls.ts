@@ -33,6 +33,9 @@ function config(mode: HlsMode) {
     // worker made of a blob would need a wider content security policy.
     enableWorker: false,
     backBufferLength: mode === "live" ? 30 : 90,
+    // Where a player begins is up to a second behind where it could be: it makes up for that while more than a second
+    // is in its buffer, so slowly that nobody hears it.
+    maxLiveSyncPlaybackRate: 1.05,
     ...(mode === "recording" ? { startPosition: 0 } : {}),
     xhrSetup: (xhr: XMLHttpRequest, url: string): void => {
       if (!isOwnServer(url)) return; // a signed URL of the object store carries its own permission

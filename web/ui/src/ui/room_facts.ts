@@ -64,6 +64,7 @@ export function recordingOf({ state, recording }: RoomSummary): string | undefin
     recording: "on",
     finishing: "being stored",
     stored: "stored",
+    failed: "failed",
     unavailable: "not possible",
   };
   if (recording.state === "off" && state === "idle") return undefined;
