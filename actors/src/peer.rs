@@ -160,7 +160,7 @@ impl Peer {
         let Duty::View(relay) = &self.duty else { return };
         let is_said_again = matches!(
             order,
-            EgressOrder::Resend(_) | EgressOrder::KeyframeWanted | EgressOrder::Arrivals(_) | EgressOrder::Loss(_)
+            EgressOrder::Resend(_) | EgressOrder::KeyframeWanted | EgressOrder::Arrivals(_) | EgressOrder::Lossy
         );
         let message = ForViewer { session: self.id, order };
         if is_said_again {

@@ -192,11 +192,15 @@ impl Handler<ForViewer> for Relay {
     type Result = ();
 
     fn handle(&mut self, ForViewer { session, order }: ForViewer, ctx: &mut Self::Context) {
+        // What a viewer reports makes nothing that is new for anybody.
+        let is_report = matches!(order, EgressOrder::Arrivals(_) | EgressOrder::Lossy | EgressOrder::Known(_));
         if let Some(destination) = self.group.obey(session, order, Instant::now(), &mut self.buffer) {
             self.socket.send_buffer(destination, &self.buffer);
         }
-        self.ask_if_wanted();
-        self.serve_soon(ctx);
+        if !is_report {
+            self.ask_if_wanted();
+            self.serve_soon(ctx);
+        }
     }
 }
 

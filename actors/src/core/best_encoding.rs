@@ -76,9 +76,11 @@ impl BestEncoding {
     fn takes_over(&self, id: EncodingId, current: EncodingId, now: Instant) -> bool {
         let (Some(it), Some(present)) = (self.encodings.get(id), self.encodings.get(current)) else { return false };
         let best = self.encodings.ranked(now).next().map(|(id, _)| id);
-        let is_better = best == Some(id) && id != current;
+        if best != Some(id) || id == current {
+            return false;
+        }
         let lasts = now.saturating_duration_since(it.since) >= STEADY_AFTER;
-        is_better && (lasts || !present.is_active(now))
+        !present.is_active(now) || (lasts && it.is_clearly_better_than(present))
     }
 }
 
@@ -113,6 +115,20 @@ mod tests {
         assert_eq!(best.pick(&vp8(LOW, Some(320), 100, steady + ms(60))), Pick::Skip);
         assert_eq!(best.pick(&vp8(HIGH, None, 900, steady + ms(70))), Pick::Take);
         assert_eq!(best.wants_keyframe(steady + ms(2000)), None);
+    }
+
+    #[test]
+    fn two_of_a_kind_do_not_take_turns() {
+        let (start, mut best) = (Instant::now(), BestEncoding::default());
+        for at in (0..20_000).step_by(100) {
+            // Now one has more bits, now the other.
+            let is_first = at / 1500 % 2 == 0;
+            let (first, second) = if is_first { (1000, 900) } else { (900, 1000) };
+            let keyframe = (at % 1000 == 0).then_some(640);
+            best.pick(&vp8(LOW, keyframe, first, start + ms(at)));
+            best.pick(&vp8(HIGH, keyframe, second, start + ms(at)));
+            assert_eq!(best.current(), Some(EncodingId(LOW)));
+        }
     }
 
     #[test]

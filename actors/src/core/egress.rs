@@ -8,7 +8,6 @@
 //! taken from where everybody's packets are. Work goes viewer by viewer: all that is new for one, then the next.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use onair_media::MediaKind;
 
@@ -27,7 +26,7 @@ mod track;
 mod viewer;
 
 pub use buffer::SendBuffer;
-pub use feedback::LinkReport;
+pub use feedback::{LinkReport, Reported};
 pub use group::{EgressCounts, EgressGroup};
 pub use track::TrackSettings;
 pub use viewer::{Egress, EgressSettings};
@@ -43,10 +42,10 @@ pub enum EgressOrder {
     Resend(Vec<u16>),
     /// The viewer cannot go on without a keyframe (PLI or FIR).
     KeyframeWanted,
-    /// When the viewer got packets, by their numbers across tracks; `None` for one that it did not get.
-    Arrivals(Vec<(u16, Option<Duration>)>),
-    /// Which part of the video the viewer lost lately, in 256ths.
-    Loss(u8),
+    /// When the viewer got packets.
+    Arrivals(Vec<Reported>),
+    /// The viewer loses so much of the video that its link must be full.
+    Lossy,
     /// The viewer has reported on a track, so it knows the track's SSRC.
     Known(MediaKind),
     /// The viewer nominated another address.

@@ -51,11 +51,15 @@ impl Encodings {
         self.all.get(usize::from(id.0))?.as_ref()
     }
 
-    /// Returns those that are there at `now`, the best first: the largest picture, of equal ones the one with more bits.
+    /// Returns those that are there at `now`, the best first: the largest picture, of equal ones the one with more bits. While
+    /// the size of one is not known, bits are all that they can be told apart by.
     pub fn ranked(&self, now: Instant) -> impl Iterator<Item = (EncodingId, &Encoding)> {
-        let mut ranked = [0_u8, 1, 2].map(|number| (EncodingId(number), self.get(EncodingId(number))));
-        ranked.sort_by_key(|(id, encoding)| (Reverse(encoding.map(Encoding::rank)), id.0));
-        ranked.into_iter().filter_map(move |(id, encoding)| Some((id, encoding.filter(|it| it.is_active(now))?)))
+        let active = |number| (EncodingId(number), self.get(EncodingId(number)).filter(|it| it.is_active(now)));
+        let mut ranked = [0_u8, 1, 2].map(active);
+        let are_sizes_known = ranked.iter().flat_map(|(_, it)| *it).all(|it| it.size.is_some());
+        let pixels = |it: &Encoding| if are_sizes_known { it.pixels() } else { 0 };
+        ranked.sort_by_key(|(id, it)| (Reverse(it.map(|it| (pixels(it), it.bitrate_bps()))), id.0));
+        ranked.into_iter().filter_map(|(id, it)| Some((id, it?)))
     }
 }
 
@@ -92,9 +96,17 @@ impl Encoding {
         self.bitrate_bps.unwrap_or_else(|| bps(self.window_bytes, so_far.max(WINDOW / 4)))
     }
 
-    fn rank(&self) -> (u64, u64) {
-        let pixels = self.size.map_or(0, |(width, height)| u64::from(width) * u64::from(height));
-        (pixels, self.bitrate_bps())
+    /// Tells whether this is so much better that to change is worth a break: a larger picture, or half as many bits more
+    /// where that says nothing.
+    pub fn is_clearly_better_than(&self, other: &Self) -> bool {
+        match (self.size.map(|_| self.pixels()), other.size.map(|_| other.pixels())) {
+            (Some(own), Some(others)) if own != others => own > others,
+            _ => self.bitrate_bps() / 3 > other.bitrate_bps() / 2,
+        }
+    }
+
+    fn pixels(&self) -> u64 {
+        self.size.map_or(0, |(width, height)| u64::from(width) * u64::from(height))
     }
 }
 
@@ -131,6 +143,18 @@ pub(crate) mod tests {
 
     fn ranked(encodings: &Encodings, now: Instant) -> Vec<u8> {
         encodings.ranked(now).map(|(id, _)| id.0).collect()
+    }
+
+    #[test]
+    fn while_a_size_is_not_known_bits_decide() {
+        let (start, mut encodings) = (Instant::now(), Encodings::default());
+        encodings.note(&vp8(0, Some(320), 100, start));
+        encodings.note(&vp8(1, None, 300, start));
+        encodings.note(&vp8(2, None, 900, start));
+        assert_eq!(ranked(&encodings, start), [2, 1, 0]);
+        encodings.note(&vp8(1, Some(640), 300, start));
+        encodings.note(&vp8(2, Some(160), 900, start));
+        assert_eq!(ranked(&encodings, start), [1, 0, 2]);
     }
 
     #[test]

@@ -48,8 +48,11 @@ const QUEUE_FOR: Duration = Duration::from_millis(800);
 /// A queue of so long is too long for players, whatever it comes from.
 const QUEUE_FULL: Duration = Duration::from_millis(400);
 
-/// More lost packets than this, of 256, say that the link is full.
-const LOSS_MAX: u8 = 26;
+/// How long after its first encoding all of a publisher's may take to come.
+const ALL_COME_WITHIN: Duration = Duration::from_secs(3);
+
+/// What a viewer told longer ago says nothing of the present.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// How much of what a link carries is filled when going down.
 const FILL_PERCENT: u64 = 90;
@@ -66,10 +69,13 @@ pub struct Rung {
 /// Chooses for one viewer.
 #[derive(Debug)]
 pub struct Layers {
+    /// The encoding, and what it took when it was there last.
     wanted: Option<EncodingId>,
-    pinned: Option<EncodingId>,
-    /// What the link carried when it was looked at last, where the viewer tells.
-    carried_bps: Option<u64>,
+    wanted_bps: u64,
+    /// When the publisher's first encoding came.
+    begun_at: Option<Instant>,
+    /// What the link carried when the viewer told last, and when that was.
+    carried: Option<(u64, Instant)>,
     /// Whether the link is full, and nothing was done about it yet.
     is_full: bool,
     /// Since when packets wait.
@@ -96,8 +102,9 @@ impl Default for Layers {
     fn default() -> Self {
         Self {
             wanted: None,
-            pinned: None,
-            carried_bps: None,
+            wanted_bps: 0,
+            begun_at: None,
+            carried: None,
             is_full: false,
             queued_since: None,
             probe: None,
@@ -117,37 +124,36 @@ impl Layers {
         let lasts = self.probe.is_some() || now.saturating_duration_since(since) >= QUEUE_FOR;
         let is_queued = self.queued_since.is_some() && lasts;
         self.is_full |= is_queued || report.queue > QUEUE_FULL || report.is_lossy;
-        self.carried_bps = Some(report.carried_bps);
+        self.carried = Some((report.carried_bps, now));
     }
 
-    /// Notes which part of the packets the viewer lost lately, in 256ths (RFC 3550 §6.4.1).
-    pub fn loss(&mut self, fraction: u8) {
-        self.is_full |= fraction > LOSS_MAX;
+    /// Notes that the viewer loses so much that its link must be full.
+    pub const fn lossy(&mut self) {
+        self.is_full = true;
     }
 
-    /// Fixes the encoding, or leaves the choice to the link again.
-    pub fn pin(&mut self, encoding: Option<EncodingId>) {
-        self.pinned = encoding;
+    /// Begins anew with another publisher, whose encodings have nothing to do with those before. What is known of the link
+    /// stays.
+    pub fn restart(&mut self) {
+        *self = Self { carried: self.carried, backoff: self.backoff, ..Self::default() };
     }
 
     /// Returns the encoding that the viewer is to get, of those in `rungs`, the lowest first; `None`: there is none.
     pub fn choose(&mut self, rungs: &[Rung], now: Instant) -> Option<EncodingId> {
         let is_full = std::mem::take(&mut self.is_full) && !self.has_just_changed(now);
-        let pinned = self.pinned.filter(|pinned| rungs.iter().any(|rung| rung.encoding == *pinned));
         let at = rungs.iter().position(|rung| Some(rung.encoding) == self.wanted);
-        let wanted = match (pinned, at) {
-            (Some(pinned), _) => {
-                self.probe = None;
-                Some(pinned)
-            }
-            (None, Some(at)) if is_full => Some(rungs[self.step_back(rungs, at, now)].encoding),
-            (None, Some(at)) => Some(rungs[self.step(rungs, at, now)].encoding),
-            (None, None) => self.begin(rungs, now),
+        let to = match at {
+            Some(at) if is_full => self.step_back(rungs, at, now),
+            Some(at) if at > 0 && self.is_beginning(now) => 0,
+            Some(at) => self.step(rungs, at, now),
+            None => self.begin(rungs, now),
         };
-        if wanted != self.wanted {
-            (self.wanted, self.changed_at) = (wanted, Some(now));
+        let Some(rung) = rungs.get(to) else { return self.wanted };
+        self.wanted_bps = rung.bitrate_bps;
+        if self.wanted.replace(rung.encoding) != Some(rung.encoding) {
+            self.changed_at = Some(now);
         }
-        wanted
+        self.wanted
     }
 
     /// Returns how many bits per second are to be sent beside the media, to see whether the link carries them.
@@ -159,11 +165,25 @@ impl Layers {
         self.probe.is_none() && self.changed_at.is_some_and(|at| now.saturating_duration_since(at) < DRAINS_IN)
     }
 
-    /// Begins with the lowest; when the publisher has dropped the wanted one, the best of what is left is less than that.
-    fn begin(&mut self, rungs: &[Rung], now: Instant) -> Option<EncodingId> {
+    /// Tells whether the publisher's encodings may not all have come yet: the first one need not be the lowest.
+    fn is_beginning(&self, now: Instant) -> bool {
+        let is_early = |begun| now.saturating_duration_since(begun) < ALL_COME_WITHIN;
+        self.stepped_up_at.is_none() && self.begun_at.is_some_and(is_early)
+    }
+
+    /// Begins with the lowest. When the publisher has dropped the wanted one, goes on with the best that takes no more.
+    fn begin(&mut self, rungs: &[Rung], now: Instant) -> usize {
         (self.probe, self.probe_at) = (None, Some(now + SETTLES_IN));
-        let rung = if self.wanted.is_some() { rungs.last() } else { rungs.first() };
-        Some(rung?.encoding)
+        if self.wanted.is_none() {
+            self.begun_at = Some(now);
+            return 0;
+        }
+        rungs.iter().rposition(|rung| rung.bitrate_bps <= self.wanted_bps).unwrap_or(0)
+    }
+
+    /// Returns what the link carries, if the viewer told that lately.
+    fn carried_bps(&self, now: Instant) -> Option<u64> {
+        self.carried.filter(|(_, at)| now.saturating_duration_since(*at) < HEARD_WITHIN).map(|(bps, _)| bps)
     }
 
     /// Goes on as far as the link is known to carry: a probe begins, goes on, or has shown that it can be done.
@@ -175,10 +195,11 @@ impl Layers {
             self.probe = None;
             return at;
         };
+        let carried_bps = self.carried_bps(now);
         let (rate_bps, needed_bps) = (rungs[at].bitrate_bps, next.bitrate_bps / 100 * HEADROOM_PERCENT);
         match self.probe {
             Some(probe) if now < probe.until => at,
-            Some(probe) if self.carried_bps.is_some_and(|bps| bps < probe.total_bps / 100 * CARRIED_PERCENT) => {
+            Some(probe) if carried_bps.is_none_or(|bps| bps < probe.total_bps / 100 * CARRIED_PERCENT) => {
                 self.repeat(probe, now);
                 at
             }
@@ -191,7 +212,8 @@ impl Layers {
                 at
             }
             None => {
-                if self.probe_at.is_none_or(|probe_at| probe_at <= now) {
+                // Who tells nothing of its link is not given more.
+                if carried_bps.is_some() && self.probe_at.is_none_or(|probe_at| probe_at <= now) {
                     self.probe = Some(Probe::new(rate_bps, rate_bps, needed_bps, now));
                 }
                 at
@@ -219,7 +241,8 @@ impl Layers {
             return at;
         }
         self.fail(now);
-        let fits = |rung: &Rung| self.carried_bps.is_none_or(|bps| rung.bitrate_bps <= bps / 100 * FILL_PERCENT);
+        let carried_bps = self.carried_bps(now);
+        let fits = |rung: &Rung| carried_bps.is_none_or(|bps| rung.bitrate_bps <= bps / 100 * FILL_PERCENT);
         rungs[..at].iter().rposition(fits).unwrap_or(0)
     }
 
@@ -294,7 +317,7 @@ mod tests {
         assert_eq!(layers.probe_bps(), 0);
         // Loss says the same where nothing is reported.
         let mut layers = Layers { wanted: Some(EncodingId(0)), ..Layers::default() };
-        layers.loss(100);
+        layers.lossy();
         assert_eq!(layers.choose(&RUNGS, at(0)), Some(EncodingId(1)));
     }
 
@@ -303,11 +326,13 @@ mod tests {
         let (start, mut layers, mut began) = (Instant::now(), Layers::default(), Vec::new());
         let mut was_probing = false;
         for ms in (0..200_000).step_by(100) {
-            layers.choose(&RUNGS[..2], start + Duration::from_millis(ms));
+            let now = start + Duration::from_millis(ms);
+            layers.report(LinkReport { carried_bps: 150_000, ..LinkReport::default() }, now);
+            layers.choose(&RUNGS[..2], now);
             let probes = layers.probe_bps() > 0;
             if probes && !was_probing {
                 began.push(ms);
-                layers.loss(255);
+                layers.lossy();
             }
             was_probing = probes;
         }
@@ -316,15 +341,34 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_encoding_stays_while_it_is_there() {
-        let (now, mut layers) = (Instant::now(), Layers::default());
-        layers.pin(Some(EncodingId(0)));
-        assert_eq!(layers.choose(&RUNGS, now), Some(EncodingId(0)));
-        layers.loss(255);
-        assert_eq!(layers.choose(&RUNGS, now), Some(EncodingId(0)));
-        assert_eq!(layers.choose(&RUNGS[..2], now), Some(EncodingId(1)), "it is gone");
-        layers.pin(None);
-        assert_eq!(layers.choose(&RUNGS[..0], now), None);
+    fn who_tells_nothing_of_its_link_stays_at_the_lowest() {
+        let (start, mut layers) = (Instant::now(), Layers::default());
+        for ms in (0..60_000).step_by(100) {
+            assert_eq!(layers.choose(&RUNGS, start + Duration::from_millis(ms)), Some(EncodingId(2)));
+        }
+    }
+
+    #[test]
+    fn a_publisher_s_first_encoding_need_not_be_the_lowest() {
+        let (start, mut layers) = (Instant::now(), Layers::default());
+        assert_eq!(layers.choose(&[], start), None);
+        assert_eq!(layers.choose(&RUNGS[2..], start), Some(EncodingId(0)));
+        assert_eq!(layers.choose(&RUNGS[1..], start + Duration::from_secs(1)), Some(EncodingId(1)));
+        assert_eq!(layers.choose(&RUNGS, start + Duration::from_secs(2)), Some(EncodingId(2)));
+        // Whoever comes next begins at the lowest too, whatever its numbers.
+        let mut layers = Layers { wanted: Some(EncodingId(0)), ..Layers::default() };
+        layers.restart();
+        assert_eq!(layers.choose(&RUNGS, start), Some(EncodingId(2)));
+    }
+
+    #[test]
+    fn when_an_encoding_stops_its_viewers_get_one_that_takes_no_more() {
+        let (now, mut layers) = (Instant::now(), Layers { wanted: Some(EncodingId(1)), ..Layers::default() });
+        assert_eq!(layers.choose(&RUNGS, now), Some(EncodingId(1)));
+        assert_eq!(layers.choose(&[RUNGS[0], RUNGS[2]], now), Some(EncodingId(2)));
+        assert_eq!(layers.choose(&[], now), Some(EncodingId(2)));
+        // There is none that takes less than the lowest: the next one has to do, and not the best.
+        assert_eq!(layers.choose(&RUNGS[1..], now), Some(EncodingId(1)));
     }
 
     #[test]

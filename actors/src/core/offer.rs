@@ -192,10 +192,10 @@ fn encodings(lines: &[&str]) -> Vec<String> {
     }
 }
 
-/// Tells whether this is the description of an encoding that the other side sends.
+/// Tells whether this describes an encoding that the other side sends, and no more: an answer may not take restrictions
+/// away (RFC 8851 §6), and str0m's has none.
 fn is_sent(description: &str, rid: &str) -> bool {
-    let mut words = description.split(' ');
-    words.next() == Some(rid) && words.next().map(str::trim_end) == Some("send")
+    description.split_whitespace().eq([rid, "send"])
 }
 
 /// Checks that each payload type stands for one thing in the whole bundle (RFC 9143 §9.1): str0m takes it for granted.
@@ -226,6 +226,10 @@ fn check_bundle(session: &[&str], tracks: &[OfferedTrack]) -> Result<(), OfferEr
     }
 }
 
+/// The header extensions that tell encodings apart (RFC 8852 §4).
+const ENCODING_EXTENSIONS: [&str; 2] =
+    [" urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", " urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"];
+
 const DIRECTIONS: [&str; 4] = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
 
 fn check_direction(session: &[&str], lines: &[&str], role: Role) -> Result<(), OfferError> {
@@ -255,7 +259,10 @@ fn is_kept(line: &str, is_simulcast: bool) -> bool {
     // An ICE-lite agent sends no checks, so it has no use for candidates: it learns an address from the checks that
     // come (RFC 8445 §7.3.1.3).
     let is_ice = line.starts_with("a=candidate:") || line == "a=end-of-candidates";
-    let is_of_encodings = line.starts_with("a=simulcast:") || line.starts_with("a=rid:");
+    // The extensions too: str0m would keep packets that name an encoding apart from those that do not.
+    let is_of_encodings = line.starts_with("a=simulcast:")
+        || line.starts_with("a=rid:")
+        || (line.starts_with("a=extmap:") && ENCODING_EXTENSIONS.iter().any(|uri| line.ends_with(uri)));
     let is_bundle = line.starts_with("a=group:BUNDLE");
     !is_ice && (is_simulcast || !is_of_encodings) && !is_bundle && !DIRECTIONS.contains(&line)
 }
@@ -340,10 +347,12 @@ mod tests {
     #[test]
     fn simulcast_is_taken_as_a_whole_or_not_at_all() {
         let rids = |lines: &str, role| {
-            let offer = Offer::parse(&format!("{OFFER}{lines}"), role);
+            let extension = "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n";
+            let offer = Offer::parse(&format!("{OFFER}{extension}{lines}"), role);
             let offer = offer.unwrap_or_else(|error| panic!("{lines:?}: {error}"));
             let encodings = offer.tracks()[1].encodings.clone();
             assert_eq!(offer.text.contains("a=simulcast"), !encodings.is_empty(), "{lines:?}");
+            assert_eq!(offer.text.contains("rtp-stream-id"), !encodings.is_empty(), "{lines:?}");
             encodings
         };
         let three = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;~f\r\n";
@@ -354,6 +363,7 @@ mod tests {
             "a=rid:q send\r\na=simulcast:send q;q\r\n",
             "a=rid:q send\r\na=simulcast:send q\r\n",
             "a=rid:q send\r\na=rid:h recv\r\na=simulcast:send q;h\r\n",
+            "a=rid:q send\r\na=rid:h send max-width=640\r\na=simulcast:send q;h\r\n",
             "a=rid:q send\r\na=rid:h send\r\na=simulcast:send q,h;h\r\n",
             "a=rid:aLongName send\r\na=rid:h send\r\na=simulcast:send aLongName;h\r\n",
             "a=rid:1 send\r\na=rid:2 send\r\na=rid:3 send\r\na=rid:4 send\r\na=simulcast:send 1;2;3;4\r\n",

@@ -17,6 +17,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RawPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcError};
 
+mod arrivals;
 mod identity;
 mod ingest;
 pub mod key_tap;

@@ -10,17 +10,21 @@ use std::time::{Duration, Instant};
 /// The most packets whose sending is remembered: two seconds at the highest bitrate.
 const SENT_MAX: usize = 2048;
 
-/// Over which time arrivals are looked at.
-const WINDOW: Duration = Duration::from_millis(500);
+/// For how long arrivals are looked at.
+const WINDOW: Duration = Duration::from_millis(1000);
 
-/// The latest part of it, in which not one packet may have been fast.
+/// The latest part of it, in which what goes through is counted.
+const CARRIED_IN: Duration = Duration::from_millis(500);
+
+/// The latest part of it, in which not one packet may have been fast; longer where there are few.
 const MOMENT: Duration = Duration::from_millis(200);
 
 /// For how long the fastest packet is remembered, at least: clocks drift, and paths change.
 const FASTEST_FOR: Duration = Duration::from_secs(10);
 
-/// The least that is judged by.
-const PACKETS_MIN: usize = 8;
+/// The least that queues and losses are judged by.
+const QUEUED_MIN: usize = 5;
+const LOST_OF_MIN: usize = 16;
 
 /// Of so many packets in a hundred that are lost the link is full.
 const LOSS_MAX_PERCENT: usize = 10;
@@ -65,12 +69,14 @@ struct Arrival {
     took_us: Option<i64>,
 }
 
-/// When a packet came, since a moment that all of a viewer's reports share; `None`: it did not.
-pub(super) type Reported = (u16, Option<Duration>);
+/// A packet's number across tracks, and when it came, since a moment that all of a viewer's reports share; `None`: it did
+/// not.
+pub type Reported = (u16, Option<Duration>);
 
 impl Link {
     pub(super) fn new(now: Instant) -> Self {
-        let (sent, arrivals) = (VecDeque::new(), VecDeque::new());
+        // Nothing is allocated while packets are sent.
+        let (sent, arrivals) = (VecDeque::with_capacity(SENT_MAX), VecDeque::with_capacity(SENT_MAX));
         Self { began: now, sent, first: 0, arrivals, fastest: [None; 2], span_began: now }
     }
 
@@ -83,6 +89,12 @@ impl Link {
         let number = self.first + self.sent.len() as u64;
         self.sent.push_back(Sent { at, bytes: bytes as u32, is_reported: false });
         number as u16
+    }
+
+    /// Notes that packets take another way from now on: how long others took says nothing of it.
+    pub(super) fn change_path(&mut self) {
+        self.fastest = [None; 2];
+        self.arrivals.clear();
     }
 
     /// Takes a report, and judges the link.
@@ -124,24 +136,34 @@ impl Link {
     }
 
     fn judge(&self, newest: Instant) -> LinkReport {
-        let came: u64 = self.came().map(|(arrival, _)| u64::from(arrival.bytes)).sum();
-        let carried_bps = came * 8_000 / WINDOW.as_millis() as u64;
+        let is_recent = |arrival: &Arrival| newest.saturating_duration_since(arrival.sent_at) < CARRIED_IN;
+        let recent = self.came().filter(|(arrival, _)| is_recent(arrival));
+        let carried_bps =
+            recent.map(|(arrival, _)| u64::from(arrival.bytes)).sum::<u64>() * 8_000 / CARRIED_IN.as_millis() as u64;
         let count = self.arrivals.len();
         let lost = count - self.came().count();
-        let is_lossy = count >= 2 * PACKETS_MIN && lost * 100 > count * LOSS_MAX_PERCENT;
+        let is_lossy = count >= LOST_OF_MIN && lost * 100 > count * LOSS_MAX_PERCENT;
         LinkReport { queue: self.queue(newest), is_lossy, carried_bps }
     }
 
     /// Returns how long packets wait at present, beyond what the fastest one took.
     fn queue(&self, newest: Instant) -> Duration {
         let Some(fastest) = self.fastest.iter().flatten().min() else { return Duration::ZERO };
-        let lately = self.came().filter(|(it, _)| newest.saturating_duration_since(it.sent_at) < MOMENT);
-        let took: Vec<_> = lately.map(|(_, took)| took).collect();
-        let least = took.iter().min().filter(|_| took.len() >= PACKETS_MIN);
-        Duration::from_micros(least.map_or(0, |least| least.saturating_sub(*fastest).max(0).unsigned_abs()))
+        let is_of_the_moment = |it: &Arrival| newest.saturating_duration_since(it.sent_at) < MOMENT;
+        let (mut least, mut count) = (i64::MAX, 0);
+        for (arrival, took) in self.came().rev() {
+            if count >= QUEUED_MIN && !is_of_the_moment(arrival) {
+                break;
+            }
+            (least, count) = (least.min(took), count + 1);
+        }
+        if count < QUEUED_MIN {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(least.saturating_sub(*fastest).max(0).unsigned_abs())
     }
 
-    fn came(&self) -> impl Iterator<Item = (&Arrival, i64)> {
+    fn came(&self) -> impl DoubleEndedIterator<Item = (&Arrival, i64)> {
         self.arrivals.iter().filter_map(|arrival| Some((arrival, arrival.took_us?)))
     }
 }
@@ -190,6 +212,27 @@ mod tests {
         // Ten packets of 5.3 ms a report, and each adds 2.7 ms to the queue.
         assert!(first < 8, "{first}");
         assert!(reports.last().unwrap().queue > ms(400));
+    }
+
+    #[test]
+    fn a_few_packets_a_second_tell_of_a_queue_too() {
+        // Fifteen pictures a second of one packet each, 8,000 bits: 120 kbit/s through 100.
+        let reports = through(100_000, 120_000, 0);
+        assert!(reports.last().unwrap().queue > ms(60), "{reports:?}");
+    }
+
+    #[test]
+    fn another_path_may_take_longer() {
+        let (start, mut link) = (Instant::now(), Link::new(Instant::now()));
+        let report = |link: &mut Link, takes: u64, from: u64| {
+            let sent: Vec<_> = (from..from + 20)
+                .map(|number| (link.send(start + ms(10 * number), 1000), Some(ms(10 * number + takes))))
+                .collect();
+            link.report(&sent, start).queue
+        };
+        assert_eq!(report(&mut link, 20, 0), ms(0));
+        link.change_path();
+        assert_eq!(report(&mut link, 120, 20), ms(0));
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
                 encoding.into_iter().for_each(|encoding| self.wants_keyframe.insert(encoding));
             }
             EgressOrder::Arrivals(arrivals) => self.with(key, |egress| egress.arrivals(&arrivals, now)),
-            EgressOrder::Loss(fraction) => self.with(key, |egress| egress.loss(fraction)),
+            EgressOrder::Lossy => self.with(key, Egress::lossy),
             EgressOrder::Known(kind) => self.with(key, |egress| egress.known(kind)),
             EgressOrder::Redirect(destination) => self.with(key, |egress| egress.redirect(destination)),
             EgressOrder::Pause => self.pause(key, true, now),

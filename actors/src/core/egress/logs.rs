@@ -44,6 +44,11 @@ impl Logs {
         }
     }
 
+    /// Returns which publisher session the packets come from.
+    pub(super) const fn source(&self) -> Option<SourceId> {
+        self.source
+    }
+
     /// Returns when the last packet came.
     pub(super) const fn newest_at(&self) -> Option<Instant> {
         self.newest_at

@@ -149,6 +149,11 @@ impl Numbering {
         self.run.is_some()
     }
 
+    /// Returns when the newest packet that was sent came.
+    pub(super) fn newest_at(&self) -> Option<Instant> {
+        self.last.map(|(_, at)| at)
+    }
+
     /// Notes that packets were withheld: the viewer goes on at the next keyframe, and sees no gap in the numbers.
     pub(super) fn skip(&mut self) {
         let Some(run) = self.run.take() else { return };

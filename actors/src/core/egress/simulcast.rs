@@ -15,19 +15,23 @@ use crate::core::layers::Rung;
 /// How often the choice is looked at.
 const CHOOSE_EVERY: Duration = Duration::from_millis(100);
 
-/// How long ago a keyframe may have begun at which a viewer changes over: what it has seen of the other encoding since
-/// then it sees twice.
+/// How long ago a keyframe may have begun at which a viewer changes over: what came since then goes out at once.
 const FRESH: Duration = Duration::from_millis(250);
 
-/// The most that a probe may send at once: a burst of its own would tell of a link that is not full.
-const PROBE_BURST_BYTES: u64 = 24 * 1024;
+/// The most that a probe sends at once is what it sends in this time: a burst of its own would tell of a link that is not full.
+const PROBE_BURST: Duration = Duration::from_millis(100);
 
-/// From how many of the packets that went out last a probe is made.
+/// From how many of the packets that went out last a probe is made, and of how many at a time.
 const PROBE_PACKETS: u64 = 32;
+const PROBE_DATAGRAMS: usize = 64;
 
 impl Egress {
     /// Looks at the choice, if it is time.
     pub(super) fn choose(&mut self, logs: &Logs, now: Instant) {
+        if self.chosen_of != logs.source() {
+            (self.chosen_of, self.chosen_at) = (logs.source(), None);
+            self.layers.restart();
+        }
         let since = self.chosen_at.map(|at| now.saturating_duration_since(at));
         if since.is_some_and(|since| since < CHOOSE_EVERY) {
             return;
@@ -47,8 +51,6 @@ impl Egress {
         if let Some(chosen) = self.layers.choose(rungs, now).filter(|chosen| *chosen != self.wanted) {
             (self.wanted, self.asked_at) = (chosen, None);
         }
-        let probe_bits = self.layers.probe_bps() * since.unwrap_or_default().as_millis() as u64 / 1000;
-        self.probe_bytes = if probe_bits == 0 { 0 } else { PROBE_BURST_BYTES.min(self.probe_bytes + probe_bits / 8) };
     }
 
     /// Tells whether it is time to look at the choice: another encoding may have come, or this one have stopped.
@@ -61,9 +63,10 @@ impl Egress {
     /// Tells whether the viewer is to get another encoding and can begin with it.
     pub(super) fn may_change(&self, logs: &Logs) -> bool {
         let Some(video) = self.video.as_ref().filter(|_| self.wanted != self.encoding) else { return false };
-        let newest = logs.video(self.wanted).newest().map(|newest| newest.packet.received_at);
+        let log = logs.video(self.wanted);
+        let now = log.newest().map(|newest| newest.packet.received_at);
         !video.numbering.is_running()
-            || newest.is_some_and(|now| fresh_keyframe(logs.video(self.wanted), now).is_some())
+            || now.is_some_and(|now| fresh_keyframe(log, now, video.numbering.newest_at()).is_some())
     }
 
     /// Changes over to the wanted encoding where a keyframe of it begins; at once, if there is no picture anyway.
@@ -71,7 +74,7 @@ impl Egress {
         let Some(video) = self.video.as_mut().filter(|_| self.wanted != self.encoding) else { return };
         let log = turn.logs.video(self.wanted);
         if video.numbering.is_running() {
-            let Some(keyframe) = fresh_keyframe(log, turn.now) else { return };
+            let Some(keyframe) = fresh_keyframe(log, turn.now, video.numbering.newest_at()) else { return };
             video.next = keyframe;
         } else {
             video.next = log.end();
@@ -80,8 +83,21 @@ impl Egress {
         (self.encoding, self.catching_up) = (self.wanted, None);
     }
 
+    /// Gives a probe what it may send by now.
+    fn earn_probe(&mut self, now: Instant) {
+        let bps = self.layers.probe_bps();
+        if bps == 0 {
+            (self.probe_bytes, self.probed_at) = (0, None);
+            return;
+        }
+        let passed = self.probed_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)).min(PROBE_BURST);
+        self.probe_bytes = (self.probe_bytes + bytes_in(bps, passed)).min(bytes_in(bps, PROBE_BURST));
+        self.probed_at = Some(now);
+    }
+
     /// Sends again what went out last, as a probe of the link.
     pub(super) fn probe(&mut self, turn: &Turn<'_>, out: &mut SendBuffer) {
+        self.earn_probe(turn.now);
         let Some(video) = self.video.as_mut().filter(|video| self.probe_bytes > 0 && video.numbering.is_running())
         else {
             return;
@@ -90,7 +106,7 @@ impl Egress {
         let mut extensions = video.extensions(turn, self.link.is_some());
         let mut wire = Wire { protector: &self.protector, link: self.link.as_mut(), now: turn.now };
         let newest = log.begin().max(video.next.saturating_sub(PROBE_PACKETS))..video.next;
-        for entry in newest.rev().filter_map(|number| log.get(number)) {
+        for entry in newest.rev().cycle().take(PROBE_DATAGRAMS).filter_map(|number| log.get(number)) {
             let bytes = entry.packet.payload.len() as u64;
             if bytes > self.probe_bytes {
                 return;
@@ -104,9 +120,14 @@ impl Egress {
     }
 }
 
-/// Returns the newest keyframe, if it began just now.
-fn fresh_keyframe(log: &PacketLog, now: Instant) -> Option<u64> {
+/// Returns the newest keyframe, if it began just now, and not before what the viewer has seen: time would have to go back.
+fn fresh_keyframe(log: &PacketLog, now: Instant, seen: Option<Instant>) -> Option<u64> {
     let keyframe = log.keyframe()?;
     let began = log.get(keyframe)?.packet.received_at;
-    (now.saturating_duration_since(began) <= FRESH).then_some(keyframe)
+    let is_new = seen.is_none_or(|seen| began >= seen);
+    (is_new && now.saturating_duration_since(began) <= FRESH).then_some(keyframe)
+}
+
+fn bytes_in(bps: u64, time: Duration) -> u64 {
+    bps.saturating_mul(time.as_millis() as u64) / 8_000
 }

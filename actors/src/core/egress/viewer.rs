@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use onair_media::{EncodingId, EncodingSet, MediaKind};
+use onair_media::{EncodingId, EncodingSet, MediaKind, SourceId};
 
 use super::buffer::SendBuffer;
 use super::feedback::{Link, Reported};
@@ -61,8 +61,11 @@ pub struct Egress {
     pub(super) link: Option<Link>,
     /// When the choice was looked at last.
     pub(super) chosen_at: Option<Instant>,
-    /// What a probe may still send.
+    /// What a probe may still send, and when it was given more.
     pub(super) probe_bytes: u64,
+    pub(super) probed_at: Option<Instant>,
+    /// Whose encodings the choice is about.
+    pub(super) chosen_of: Option<SourceId>,
     /// Whether the viewer cannot be reached at present.
     is_paused: bool,
     /// Since when the viewer waits for a picture; `None` while it has one.
@@ -121,6 +124,8 @@ impl Egress {
             link: None,
             chosen_at: None,
             probe_bytes: 0,
+            probed_at: None,
+            chosen_of: None,
             is_paused: false,
             waits_since: None,
             asked_at: None,
@@ -138,8 +143,9 @@ impl Egress {
     }
 
     /// Sends the viewer's media elsewhere from now on.
-    pub(super) const fn redirect(&mut self, destination: SocketAddr) {
+    pub(super) fn redirect(&mut self, destination: SocketAddr) {
         self.destination = destination;
+        self.link.iter_mut().for_each(Link::change_path);
     }
 
     /// Lets a viewer wait until it can be reached again, or goes on with it at the next keyframe.
@@ -148,6 +154,7 @@ impl Egress {
     pub(super) fn pause(&mut self, is_paused: bool, now: Instant) -> EncodingSet {
         if is_paused != self.is_paused {
             self.is_paused = is_paused;
+            self.link.iter_mut().for_each(Link::change_path);
             self.skip(now);
         }
         self.encoding().filter(|_| !is_paused).map_or_else(EncodingSet::default, EncodingSet::from)
@@ -165,9 +172,9 @@ impl Egress {
         }
     }
 
-    /// Notes which part of the video the viewer lost lately, in 256ths.
-    pub(super) fn loss(&mut self, fraction: u8) {
-        self.layers.loss(fraction);
+    /// Notes that the viewer loses so much that its link must be full.
+    pub(super) const fn lossy(&mut self) {
+        self.layers.lossy();
     }
 
     /// Notes that the viewer has reported on a track.

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use onair_media::MediaKind;
 use str0m::rtp::Extension;
-use str0m::rtp::rtcp::{ReceptionReport, Rtcp, Twcc};
+use str0m::rtp::rtcp::{ReceptionReport, Rtcp};
 
+use super::arrivals::Arrivals;
 use super::key_tap::KeySlot;
 use super::{Check, EndReason, Mids, Output, Session};
 use crate::core::egress::{Egress, EgressOrder, EgressSettings, TrackSettings};
@@ -14,8 +15,8 @@ use crate::core::egress::{Egress, EgressOrder, EgressSettings, TrackSettings};
 /// The most packets that are named as missing at a time: as many as are kept for a moment of the highest bitrate.
 const NACK_MAX_PACKETS: usize = 512;
 
-/// The most packets whose arrival is passed on at a time: more than are sent between two reports.
-const ARRIVALS_MAX: usize = 1024;
+/// More lost packets than this, of 256, say that a link is full.
+const LOSS_MAX: u8 = 26;
 
 /// How often a viewer's wish for a keyframe is passed on at most: browsers repeat it five times a second.
 const KEYFRAME_WISHES_APART: Duration = Duration::from_millis(100);
@@ -29,8 +30,6 @@ const PATHS_MAX: usize = 16;
 /// What a viewer's media plane needs of the session.
 #[derive(Debug)]
 pub(super) struct Viewing {
-    /// Where the times of arrivals are counted from.
-    zero: Instant,
     keys: KeySlot,
     seed: [u8; 12],
     tracks: Vec<TrackSettings>,
@@ -40,8 +39,8 @@ pub(super) struct Viewing {
     paths: Vec<Path>,
     /// What the viewer reported and nobody was told yet: many reports make one message.
     missing: Vec<u16>,
-    arrivals: Vec<(u16, Option<Duration>)>,
-    loss: Option<u8>,
+    arrivals: Arrivals,
+    is_lossy: bool,
     wants_keyframe: bool,
     keyframe_asked_at: Option<Instant>,
     is_redirected: bool,
@@ -61,15 +60,14 @@ struct Path {
 impl Viewing {
     pub(super) const fn new(keys: KeySlot, seed: [u8; 12], now: Instant) -> Self {
         Self {
-            zero: now,
             keys,
             seed,
             tracks: Vec::new(),
             destination: None,
             paths: Vec::new(),
             missing: Vec::new(),
-            arrivals: Vec::new(),
-            loss: None,
+            arrivals: Arrivals::new(now),
+            is_lossy: false,
             wants_keyframe: false,
             keyframe_asked_at: None,
             is_redirected: false,
@@ -88,11 +86,11 @@ impl Viewing {
         if !self.missing.is_empty() {
             return Some(Output::Egress(EgressOrder::Resend(std::mem::take(&mut self.missing))));
         }
-        if !self.arrivals.is_empty() {
-            return Some(Output::Egress(EgressOrder::Arrivals(std::mem::take(&mut self.arrivals))));
+        if let Some(arrivals) = self.arrivals.take() {
+            return Some(Output::Egress(EgressOrder::Arrivals(arrivals)));
         }
-        if let Some(fraction) = self.loss.take() {
-            return Some(Output::Egress(EgressOrder::Loss(fraction)));
+        if std::mem::take(&mut self.is_lossy) {
+            return Some(Output::Egress(EgressOrder::Lossy));
         }
         std::mem::take(&mut self.wants_keyframe).then_some(Output::Egress(EgressOrder::KeyframeWanted))
     }
@@ -111,16 +109,6 @@ impl Viewing {
         let is_alive = |path: &&Path| now.saturating_duration_since(path.checked_at) < PATH_ALIVE;
         let is_present = |path: &Path| Some(path.address) == self.destination;
         self.paths.iter().filter(is_alive).max_by_key(|path| (path.priority, is_present(path))).map(|path| path.address)
-    }
-
-    fn note_arrivals(&mut self, feedback: &Twcc) {
-        // Only differences matter of a time that begins anywhere.
-        let zero = self.zero;
-        let room = ARRIVALS_MAX.saturating_sub(self.arrivals.len());
-        let reported = feedback.clone().into_iter(zero, u64::from(feedback.base_seq).into());
-        let arrivals =
-            reported.map(|(number, _, at)| (*number as u16, at.map(|at| at.saturating_duration_since(zero))));
-        self.arrivals.extend(arrivals.take(room));
     }
 
     fn kind_of(&self, ssrc: u32) -> Option<MediaKind> {
@@ -242,7 +230,7 @@ impl Session {
                 viewing.missing.extend(entries.take(NACK_MAX_PACKETS.saturating_sub(viewing.missing.len())));
             }
             Rtcp::Pli(pli) if viewing.kind_of(*pli.ssrc).is_some() => viewing.want_keyframe(now),
-            Rtcp::Twcc(feedback) => viewing.note_arrivals(feedback),
+            Rtcp::Twcc(feedback) => viewing.arrivals.note(feedback, now),
             Rtcp::Fir(_) => viewing.want_keyframe(now),
             Rtcp::ReceiverReport(report) => report.reports.iter().for_each(|report| self.note_reception(report, now)),
             _ => {}
@@ -252,9 +240,7 @@ impl Session {
     fn note_reception(&mut self, report: &ReceptionReport, now: Instant) {
         let Some(viewing) = &mut self.viewing else { return };
         let Some(kind) = viewing.kind_of(*report.ssrc) else { return };
-        if kind == MediaKind::Video {
-            viewing.loss = Some(report.fraction_lost);
-        }
+        viewing.is_lossy |= kind == MediaKind::Video && report.fraction_lost > LOSS_MAX;
         self.state.loss = Some(f32::from(report.fraction_lost) / 256.0);
         if report.last_sr_time != 0 {
             let now_32 = (self.identity.clock.ntp(now) >> 16) as u32;

@@ -26,6 +26,8 @@ struct Got {
     seq_no: u16,
     timestamp: u32,
     payload: Vec<u8>,
+    /// Its number across tracks.
+    number: Option<u16>,
 }
 
 /// A room with a camera, and what its viewers got.
@@ -37,6 +39,8 @@ struct Stage {
     got: BTreeMap<u8, Vec<Got>>,
     reports: BTreeMap<u8, usize>,
     destinations: Vec<SocketAddr>,
+    /// How much of what they got the viewers have reported.
+    told: BTreeMap<u8, usize>,
 }
 
 fn address(key: u8) -> SocketAddr {
@@ -79,8 +83,8 @@ impl Stage {
     fn new() -> Self {
         let start = Instant::now();
         let group = EgressGroup::new(WallClock::new(start, SystemTime::UNIX_EPOCH));
-        let (got, reports, destinations) = Default::default();
-        Self { start, now: start, group, frames: 0, got, reports, destinations }
+        let (got, reports, destinations, told) = Default::default();
+        Self { start, now: start, group, frames: 0, got, reports, destinations, told }
     }
 
     fn attach(&mut self, key: u8) {
@@ -155,7 +159,10 @@ impl Stage {
             assert!(opened, "the viewer cannot open what it got");
             let number = |at: usize| u32::from_be_bytes(datagram[at..at + 4].try_into().unwrap());
             let payload = out[header_len..].to_vec();
-            self.got.entry(key).or_default().push(Got { ssrc: number(8), seq_no, timestamp: number(4), payload });
+            let is_numbered = header_len > 12 && datagram[16] >> 4 == 3;
+            let across = is_numbered.then(|| u16::from_be_bytes([datagram[17], datagram[18]]));
+            let got = Got { ssrc: number(8), seq_no, timestamp: number(4), payload, number: across };
+            self.got.entry(key).or_default().push(got);
         }
     }
 
