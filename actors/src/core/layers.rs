@@ -16,8 +16,8 @@ const PROBE_STEP: Duration = Duration::from_millis(700);
 /// How much of the next encoding's rate a probe must have carried: encoders overshoot.
 const HEADROOM_PERCENT: u64 = 110;
 
-/// How many times a viewer's rate a step of a probe may be.
-const PROBE_FACTOR: u64 = 2;
+/// How much of what flows a step of a probe may be: what is too much fills the link's queue until it is seen.
+const PROBE_PERCENT: u64 = 150;
 
 /// So much of a step must have been seen to come through: senders' pictures vary, and reports come late.
 const CARRIED_PERCENT: u64 = 70;
@@ -28,9 +28,11 @@ const REPEATS_MAX: u8 = 4;
 /// How long after the beginning or a step up the next probe may begin.
 const SETTLES_IN: Duration = Duration::from_millis(1000);
 
-/// For how long after a change, or a probe that was too much, a full link says nothing: what was sent before is still on
-/// the way.
-const DRAINS_IN: Duration = Duration::from_millis(1500);
+/// For how long after a change a full link says nothing: it begins with a keyframe.
+const KEYFRAME_PASSES_IN: Duration = Duration::from_millis(1500);
+
+/// For how long, at most, what filled the link is on its way.
+const DRAINS_WITHIN: Duration = Duration::from_secs(4);
 
 /// How long after a failure the next probe may begin: at first, and at most.
 const BACKOFF_MIN: Duration = Duration::from_secs(5);
@@ -83,8 +85,10 @@ pub struct Layers {
     probe: Option<Probe>,
     /// When the next probe may begin.
     probe_at: Option<Instant>,
-    /// When it changed last what is sent.
+    /// When the encoding changed last.
     changed_at: Option<Instant>,
+    /// When the link was full, while that has not yet passed.
+    filled_at: Option<Instant>,
     stepped_up_at: Option<Instant>,
     backoff: Duration,
 }
@@ -110,6 +114,7 @@ impl Default for Layers {
             probe: None,
             probe_at: None,
             changed_at: None,
+            filled_at: None,
             stepped_up_at: None,
             backoff: BACKOFF_MIN,
         }
@@ -123,6 +128,9 @@ impl Layers {
         self.queued_since = (report.queue > QUEUE_MAX).then_some(since);
         let lasts = self.probe.is_some() || now.saturating_duration_since(since) >= QUEUE_FOR;
         let is_queued = self.queued_since.is_some() && lasts;
+        if self.queued_since.is_none() && !report.is_lossy {
+            self.filled_at = None;
+        }
         self.is_full |= is_queued || report.queue > QUEUE_FULL || report.is_lossy;
         self.carried = Some((report.carried_bps, now));
     }
@@ -140,7 +148,7 @@ impl Layers {
 
     /// Returns the encoding that the viewer is to get, of those in `rungs`, the lowest first; `None`: there is none.
     pub fn choose(&mut self, rungs: &[Rung], now: Instant) -> Option<EncodingId> {
-        let is_full = std::mem::take(&mut self.is_full) && !self.has_just_changed(now);
+        let is_full = std::mem::take(&mut self.is_full) && !self.is_excused(now);
         let at = rungs.iter().position(|rung| Some(rung.encoding) == self.wanted);
         let to = match at {
             Some(at) if is_full => self.step_back(rungs, at, now),
@@ -161,8 +169,11 @@ impl Layers {
         self.probe.map_or(0, |probe| probe.extra_bps)
     }
 
-    fn has_just_changed(&self, now: Instant) -> bool {
-        self.probe.is_none() && self.changed_at.is_some_and(|at| now.saturating_duration_since(at) < DRAINS_IN)
+    /// Tells whether a full link says nothing: something was done about it, or has just begun.
+    fn is_excused(&self, now: Instant) -> bool {
+        let is_within = |at: Option<Instant>, time| at.is_some_and(|at| now.saturating_duration_since(at) < time);
+        let is_known = is_within(self.filled_at, DRAINS_WITHIN);
+        is_known || (self.probe.is_none() && is_within(self.changed_at, KEYFRAME_PASSES_IN))
     }
 
     /// Tells whether the publisher's encodings may not all have come yet: the first one need not be the lowest.
@@ -196,10 +207,11 @@ impl Layers {
             return at;
         };
         let carried_bps = self.carried_bps(now);
+        let carries = |total_bps| carried_bps.is_some_and(|bps| bps >= total_bps / 100 * CARRIED_PERCENT);
         let (rate_bps, needed_bps) = (rungs[at].bitrate_bps, next.bitrate_bps / 100 * HEADROOM_PERCENT);
         match self.probe {
             Some(probe) if now < probe.until => at,
-            Some(probe) if carried_bps.is_none_or(|bps| bps < probe.total_bps / 100 * CARRIED_PERCENT) => {
+            Some(probe) if !carries(probe.total_bps) => {
                 self.repeat(probe, now);
                 at
             }
@@ -233,7 +245,6 @@ impl Layers {
     fn step_back(&mut self, rungs: &[Rung], at: usize, now: Instant) -> usize {
         if self.probe.take().is_some() {
             self.fail(now);
-            self.changed_at = Some(now);
             return at;
         }
         if at == 0 {
@@ -249,14 +260,14 @@ impl Layers {
     fn fail(&mut self, now: Instant) {
         self.probe_at = Some(now + self.backoff);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
-        self.stepped_up_at = None;
+        (self.stepped_up_at, self.filled_at) = (None, Some(now));
     }
 }
 
 impl Probe {
     /// Plans a step beyond `flows_bps`, on the way to `needed_bps`.
     fn new(flows_bps: u64, rate_bps: u64, needed_bps: u64, now: Instant) -> Self {
-        let total_bps = (flows_bps * PROBE_FACTOR).clamp(1, needed_bps.max(1));
+        let total_bps = (flows_bps * PROBE_PERCENT / 100).clamp(1, needed_bps.max(1));
         Self { until: now + PROBE_STEP, total_bps, extra_bps: total_bps.saturating_sub(rate_bps), repeats: 0 }
     }
 }
