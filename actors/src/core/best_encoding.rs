@@ -63,7 +63,7 @@ impl BestEncoding {
     /// Returns, at most once a second, of which encoding a keyframe is to be asked for so that it can take over.
     pub fn wants_keyframe(&mut self, now: Instant) -> Option<EncodingSet> {
         let current = self.current?;
-        let next = self.encodings.ranked(now).map(|(id, _)| id).find(|id| self.takes_over(*id, current, now))?;
+        let next = self.encodings.ranked().map(|(id, _)| id).find(|id| self.takes_over(*id, current, now))?;
         if self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < ASK_EVERY) {
             return None;
         }
@@ -75,12 +75,12 @@ impl BestEncoding {
     /// present one has stopped.
     fn takes_over(&self, id: EncodingId, current: EncodingId, now: Instant) -> bool {
         let (Some(it), Some(present)) = (self.encodings.get(id), self.encodings.get(current)) else { return false };
-        let best = self.encodings.ranked(now).next().map(|(id, _)| id);
+        let best = self.encodings.ranked().next().map(|(id, _)| id);
         if best != Some(id) || id == current {
             return false;
         }
         let lasts = now.saturating_duration_since(it.since) >= STEADY_AFTER;
-        !present.is_active(now) || (lasts && it.is_clearly_better_than(present))
+        !self.encodings.is_there(current) || (lasts && it.is_clearly_better_than(present))
     }
 }
 
@@ -136,8 +136,10 @@ mod tests {
         let (start, mut best) = (Instant::now(), BestEncoding::default());
         best.pick(&vp8(HIGH, Some(1280), 900, start));
         best.pick(&vp8(LOW, Some(320), 100, start));
+        for at in (100..=1500).step_by(100) {
+            assert_eq!(best.pick(&vp8(LOW, None, 100, start + ms(at))), Pick::Skip);
+        }
         let silent = start + SILENT_AFTER;
-        assert_eq!(best.pick(&vp8(LOW, None, 100, silent)), Pick::Skip);
         assert_eq!(best.wants_keyframe(silent), Some(EncodingId(LOW).into()));
         assert_eq!(best.pick(&vp8(LOW, Some(320), 100, silent + ms(40))), Pick::Change);
         assert_eq!(best.pick(&vp8(LOW, None, 100, silent + ms(80))), Pick::Take);

@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 
 use onair_media::{EncodingId, MediaKind, RtpPacket, keyframe_size};
 
-/// An encoding of which nothing came for so long is not there: a sender drops those that its uplink does not carry.
+/// An encoding of which nothing came for so long, while others came, is not there: a sender drops those that its uplink does
+/// not carry.
 pub const SILENT_AFTER: Duration = Duration::from_millis(1500);
+
+/// A pause of all of them counts for no more than this: it says nothing of one of them.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// The time over which rates are averaged: some frames of the slowest sender, a keyframe and what follows it.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -15,6 +19,9 @@ const WINDOW: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Encodings {
     all: [Option<Encoding>; EncodingId::COUNT],
+    newest_at: Option<Instant>,
+    /// For how long something has come.
+    ran_for: Duration,
 }
 
 /// Follows one encoding.
@@ -25,6 +32,8 @@ pub struct Encoding {
     /// Since when it has come without a break.
     pub since: Instant,
     heard_at: Instant,
+    /// How long something had come then.
+    heard_after: Duration,
     window_began: Instant,
     window_bytes: u64,
     bitrate_bps: Option<u64>,
@@ -36,9 +45,12 @@ impl Encodings {
         if packet.codec.kind() != MediaKind::Video {
             return;
         }
+        let at = packet.received_at;
         let Some(place) = self.all.get_mut(usize::from(packet.encoding.0)) else { return };
-        let encoding = place.get_or_insert_with(|| Encoding::new(packet.received_at));
-        encoding.note(packet);
+        let pause = self.newest_at.map_or(Duration::ZERO, |newest| at.saturating_duration_since(newest));
+        self.newest_at = self.newest_at.max(Some(at));
+        self.ran_for += pause.min(PAUSE_MAX);
+        place.get_or_insert_with(|| Encoding::new(at)).note(packet, self.ran_for);
     }
 
     /// Forgets everything: another publisher begins.
@@ -51,11 +63,16 @@ impl Encodings {
         self.all.get(usize::from(id.0))?.as_ref()
     }
 
-    /// Returns those that are there at `now`, the best first: the largest picture, of equal ones the one with more bits. While
-    /// the size of one is not known, bits are all that they can be told apart by.
-    pub fn ranked(&self, now: Instant) -> impl Iterator<Item = (EncodingId, &Encoding)> {
-        let active = |number| (EncodingId(number), self.get(EncodingId(number)).filter(|it| it.is_active(now)));
-        let mut ranked = [0_u8, 1, 2].map(active);
+    /// Tells whether an encoding is there: it came lately, as far as anything did.
+    pub fn is_there(&self, id: EncodingId) -> bool {
+        self.get(id).is_some_and(|encoding| encoding.is_there(self.ran_for))
+    }
+
+    /// Returns those that are there, the best first: the largest picture, of equal ones the one with more bits. While the size
+    /// of one is not known, bits are all that they can be told apart by.
+    pub fn ranked(&self) -> impl Iterator<Item = (EncodingId, &Encoding)> {
+        let there = |number| (EncodingId(number), self.get(EncodingId(number)).filter(|it| it.is_there(self.ran_for)));
+        let mut ranked = [0_u8, 1, 2].map(there);
         let are_sizes_known = ranked.iter().flat_map(|(_, it)| *it).all(|it| it.size.is_some());
         let pixels = |it: &Encoding| if are_sizes_known { it.pixels() } else { 0 };
         ranked.sort_by_key(|(id, it)| (Reverse(it.map(|it| (pixels(it), it.bitrate_bps()))), id.0));
@@ -65,14 +82,23 @@ impl Encodings {
 
 impl Encoding {
     fn new(at: Instant) -> Self {
-        Self { size: None, since: at, heard_at: at, window_began: at, window_bytes: 0, bitrate_bps: None }
+        Self {
+            size: None,
+            since: at,
+            heard_at: at,
+            heard_after: Duration::ZERO,
+            window_began: at,
+            window_bytes: 0,
+            bitrate_bps: None,
+        }
     }
 
-    fn note(&mut self, packet: &RtpPacket) {
+    fn note(&mut self, packet: &RtpPacket, ran_for: Duration) {
         let at = packet.received_at;
-        if !self.is_active(at) {
-            *self = Self { size: self.size, ..Self::new(at) };
+        if !self.is_there(ran_for) && at > self.since {
+            *self = Self { size: self.size, bitrate_bps: self.bitrate_bps, ..Self::new(at) };
         }
+        self.heard_after = ran_for;
         self.heard_at = self.heard_at.max(at);
         if packet.starts_keyframe {
             self.size = keyframe_size(packet.codec, &packet.payload).or(self.size);
@@ -85,9 +111,8 @@ impl Encoding {
         self.window_bytes += packet.payload.len() as u64;
     }
 
-    /// Tells whether something of it came lately.
-    pub fn is_active(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.heard_at) < SILENT_AFTER
+    fn is_there(&self, ran_for: Duration) -> bool {
+        ran_for.saturating_sub(self.heard_after) < SILENT_AFTER
     }
 
     /// Returns the payload's bits per second over the last second; at first, of what came so far.
@@ -141,8 +166,25 @@ pub(crate) mod tests {
         }
     }
 
-    fn ranked(encodings: &Encodings, now: Instant) -> Vec<u8> {
-        encodings.ranked(now).map(|(id, _)| id.0).collect()
+    fn ranked(encodings: &Encodings) -> Vec<u8> {
+        encodings.ranked().map(|(id, _)| id.0).collect()
+    }
+
+    #[test]
+    fn a_pause_of_all_is_the_end_of_none() {
+        let (start, mut encodings) = (Instant::now(), Encodings::default());
+        let note = |encodings: &mut Encodings, at| {
+            [(0, 320, 100), (1, 1280, 900)].iter().for_each(|(number, width, bytes)| {
+                encodings.note(&vp8(*number, Some(*width), *bytes, at));
+            });
+        };
+        note(&mut encodings, start);
+        // A screen on which nothing happens, and then only the small picture for a moment.
+        for pause in 1..10 {
+            encodings.note(&vp8(0, None, 100, start + Duration::from_secs(3) * pause));
+            assert_eq!(ranked(&encodings), [1, 0]);
+            note(&mut encodings, start + Duration::from_secs(3) * pause + Duration::from_millis(100));
+        }
     }
 
     #[test]
@@ -151,10 +193,10 @@ pub(crate) mod tests {
         encodings.note(&vp8(0, Some(320), 100, start));
         encodings.note(&vp8(1, None, 300, start));
         encodings.note(&vp8(2, None, 900, start));
-        assert_eq!(ranked(&encodings, start), [2, 1, 0]);
+        assert_eq!(ranked(&encodings), [2, 1, 0]);
         encodings.note(&vp8(1, Some(640), 300, start));
         encodings.note(&vp8(2, Some(160), 900, start));
-        assert_eq!(ranked(&encodings, start), [1, 0, 2]);
+        assert_eq!(ranked(&encodings), [1, 0, 2]);
     }
 
     #[test]
@@ -163,15 +205,18 @@ pub(crate) mod tests {
         encodings.note(&vp8(0, Some(320), 900, start));
         encodings.note(&vp8(1, Some(1280), 100, start));
         encodings.note(&vp8(2, Some(640), 500, start));
-        assert_eq!(ranked(&encodings, start), [1, 2, 0]);
+        assert_eq!(ranked(&encodings), [1, 2, 0]);
         assert_eq!(encodings.get(EncodingId(1)).unwrap().size, Some((1280, 640)));
         // The best falls silent.
+        for ms in (100..=1500).step_by(100) {
+            let at = start + Duration::from_millis(ms);
+            [0, 2].iter().for_each(|number| encodings.note(&vp8(*number, None, 100, at)));
+        }
         let later = start + SILENT_AFTER;
-        [0, 2].iter().for_each(|number| encodings.note(&vp8(*number, None, 100, later)));
-        assert_eq!(ranked(&encodings, later), [2, 0]);
+        assert_eq!(ranked(&encodings), [2, 0]);
         // It comes back, and has done so since just now.
         encodings.note(&vp8(1, None, 100, later));
-        assert_eq!(ranked(&encodings, later), [1, 2, 0]);
+        assert_eq!(ranked(&encodings), [1, 2, 0]);
         assert_eq!(encodings.get(EncodingId(1)).unwrap().since, later);
     }
 

@@ -85,6 +85,8 @@ pub struct Layers {
     probe: Option<Probe>,
     /// When the next probe may begin.
     probe_at: Option<Instant>,
+    /// Whether the viewer has yet to get the wanted encoding: that takes a keyframe.
+    is_awaited: bool,
     /// When the encoding changed last.
     changed_at: Option<Instant>,
     /// When the link was full, while that has not yet passed.
@@ -113,6 +115,7 @@ impl Default for Layers {
             queued_since: None,
             probe: None,
             probe_at: None,
+            is_awaited: false,
             changed_at: None,
             filled_at: None,
             stepped_up_at: None,
@@ -159,9 +162,16 @@ impl Layers {
         let Some(rung) = rungs.get(to) else { return self.wanted };
         self.wanted_bps = rung.bitrate_bps;
         if self.wanted.replace(rung.encoding) != Some(rung.encoding) {
-            self.changed_at = Some(now);
+            (self.changed_at, self.is_awaited) = (Some(now), true);
         }
         self.wanted
+    }
+
+    /// Notes that the viewer gets the wanted encoding.
+    pub fn arrived(&mut self, now: Instant) {
+        if std::mem::take(&mut self.is_awaited) {
+            (self.changed_at, self.probe_at) = (Some(now), self.probe_at.max(Some(now + SETTLES_IN)));
+        }
     }
 
     /// Returns how many bits per second are to be sent beside the media, to see whether the link carries them.
@@ -224,8 +234,8 @@ impl Layers {
                 at
             }
             None => {
-                // Who tells nothing of its link is not given more.
-                if carried_bps.is_some() && self.probe_at.is_none_or(|probe_at| probe_at <= now) {
+                // Who tells nothing of its link is not given more, nor who still waits for this one.
+                if carried_bps.is_some() && !self.is_awaited && self.probe_at.is_none_or(|probe_at| probe_at <= now) {
                     self.probe = Some(Probe::new(rate_bps, rate_bps, needed_bps, now));
                 }
                 at
@@ -288,6 +298,7 @@ mod tests {
         let (mut steps, mut last, mut queue_bits) = (Vec::new(), None, 0_u64);
         for ms in (0..seconds * 1000).step_by(50) {
             let wanted = layers.choose(&RUNGS, start + Duration::from_millis(ms)).unwrap();
+            layers.arrived(start + Duration::from_millis(ms));
             if last.replace(wanted) != Some(wanted) {
                 steps.push((ms, wanted.0));
             }
@@ -340,6 +351,7 @@ mod tests {
             let now = start + Duration::from_millis(ms);
             layers.report(LinkReport { carried_bps: 150_000, ..LinkReport::default() }, now);
             layers.choose(&RUNGS[..2], now);
+            layers.arrived(now);
             let probes = layers.probe_bps() > 0;
             if probes && !was_probing {
                 began.push(ms);

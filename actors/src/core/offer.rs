@@ -184,7 +184,9 @@ fn encodings(lines: &[&str]) -> Vec<String> {
     let offered = lines.iter().find_map(|line| line.strip_prefix("a=simulcast:send ")).unwrap_or_default();
     let rids: Vec<_> = offered.trim().split(';').map(|rid| rid.trim_start_matches('~')).collect();
     let is_each_once = rids.iter().collect::<HashSet<_>>().len() == rids.len();
-    let can_be_taken = (2..=EncodingId::COUNT).contains(&rids.len()) && is_each_once;
+    let are_told_apart =
+        lines.iter().any(|line| line.starts_with("a=extmap:") && line.ends_with(ENCODING_EXTENSIONS[0]));
+    let can_be_taken = (2..=EncodingId::COUNT).contains(&rids.len()) && is_each_once && are_told_apart;
     if can_be_taken && rids.iter().all(|rid| is_plain(rid) && named(rid)) {
         rids.into_iter().map(str::to_owned).collect()
     } else {
@@ -357,6 +359,9 @@ mod tests {
         };
         let three = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;~f\r\n";
         assert_eq!(rids(three, Role::Publisher), ["q", "h", "f"]);
+        // Nothing would tell its packets apart.
+        let offer = Offer::parse(&format!("{OFFER}{three}"), Role::Publisher).unwrap();
+        assert!(offer.tracks()[1].encodings.is_empty() && !offer.text.contains("a=rid"));
         let none = [
             "",
             "a=rid:q send\r\na=simulcast:send q;h\r\n",

@@ -178,7 +178,7 @@ impl Room {
 
     /// Returns the figures of each track, video before audio; those of the best encoding where there are several.
     fn figures(&self, now: Instant) -> Vec<TrackFigures> {
-        let best = self.encodings.ranked(now).next().map(|(id, _)| id);
+        let best = self.encodings.ranked().next().map(|(id, _)| id);
         let is_shown = |kind, id| kind == MediaKind::Audio || best.is_none_or(|best| best == id);
         let meters = self.meters.iter().filter(|((kind, id), _)| is_shown(*kind, *id));
         let mut figures: Vec<_> = meters.map(|(_, meter)| meter.figures(now)).collect();
@@ -195,11 +195,11 @@ impl Room {
                 encoding: names.get(usize::from(id.0))?.clone(),
                 width: encoding.size.map(|(width, _)| width),
                 height: encoding.size.map(|(_, height)| height),
-                bitrate_bps: encoding.bitrate_bps(),
+                bitrate_bps: figures.as_ref().map_or(0, |figures| figures.bitrate_bps),
                 frame_rate: figures.and_then(|figures| figures.frame_rate),
             })
         };
-        self.encodings.ranked(now).filter_map(describe).collect()
+        self.encodings.ranked().filter_map(describe).collect()
     }
 
     pub(super) fn viewers(&self) -> usize {

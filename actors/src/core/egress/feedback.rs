@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The most packets whose sending is remembered: two seconds at the highest bitrate.
+/// The most packets whose sending is remembered, and for how long: a report comes sooner or says nothing of the present.
 const SENT_MAX: usize = 2048;
+const SENT_FOR: Duration = Duration::from_secs(2);
 
 /// For how long arrivals are looked at.
 const WINDOW: Duration = Duration::from_millis(1000);
@@ -36,7 +37,7 @@ pub struct LinkReport {
     pub queue: Duration,
     /// Whether it loses so much that it must be full.
     pub is_lossy: bool,
-    /// Bits per second that went through lately.
+    /// Bits per second of video that went through lately, repairs and probes among them.
     pub carried_bps: u64,
 }
 
@@ -75,14 +76,14 @@ pub type Reported = (u16, Option<Duration>);
 
 impl Link {
     pub(super) fn new(now: Instant) -> Self {
-        // Nothing is allocated while packets are sent.
-        let (sent, arrivals) = (VecDeque::with_capacity(SENT_MAX), VecDeque::with_capacity(SENT_MAX));
+        let (sent, arrivals) = (VecDeque::new(), VecDeque::new());
         Self { began: now, sent, first: 0, arrivals, fastest: [None; 2], span_began: now }
     }
 
     /// Notes a packet that is being sent, and returns its number.
     pub(super) fn send(&mut self, at: Instant, bytes: usize) -> u16 {
-        if self.sent.len() == SENT_MAX {
+        let is_old = |sent: &Sent| at.saturating_duration_since(sent.at) > SENT_FOR;
+        while self.sent.len() == SENT_MAX || self.sent.front().is_some_and(is_old) {
             self.sent.pop_front();
             self.first += 1;
         }
@@ -256,7 +257,7 @@ mod tests {
             assert_eq!(link.send(at, 1000), number as u16);
             link.report(&[(number as u16, Some(Duration::from_millis(number + 5)))], at);
         }
-        assert_eq!(link.sent.len(), SENT_MAX);
+        assert_eq!(link.sent.len(), 2001, "two seconds of them");
         assert_eq!(link.queue(start + Duration::from_millis(69_999)), Duration::ZERO);
     }
 

@@ -91,9 +91,9 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
             EgressOrder::Detach => self.detach(key),
             EgressOrder::Resend(seq_nos) => return self.resend(key, &seq_nos, now, out),
             EgressOrder::KeyframeWanted => {
-                let mut encoding = None;
-                self.with(key, |egress| encoding = egress.encoding());
-                encoding.into_iter().for_each(|encoding| self.wants_keyframe.insert(encoding));
+                let mut encodings = EncodingSet::default();
+                self.with(key, |egress| encodings = egress.encodings());
+                self.wants_keyframe.extend(encodings);
             }
             EgressOrder::Arrivals(arrivals) => self.with(key, |egress| egress.arrivals(&arrivals, now)),
             EgressOrder::Lossy => self.with(key, Egress::lossy),

@@ -21,6 +21,9 @@ const FRESH: Duration = Duration::from_millis(250);
 /// The most that a probe sends at once is what it sends in this time: a burst of its own would tell of a link that is not full.
 const PROBE_BURST: Duration = Duration::from_millis(100);
 
+/// But so much is saved up in any case: a packet.
+const PROBE_BYTES_MIN: u64 = 1500;
+
 /// From how many of the packets that went out last a probe is made, and of how many at a time.
 const PROBE_PACKETS: u64 = 32;
 const PROBE_DATAGRAMS: usize = 64;
@@ -39,7 +42,7 @@ impl Egress {
         self.chosen_at = Some(now);
         let mut rungs = [Rung::default(); EncodingId::COUNT];
         let mut count = 0;
-        for (encoding, of) in logs.encodings().ranked(now) {
+        for (encoding, of) in logs.encodings().ranked() {
             rungs[count] = Rung { encoding, bitrate_bps: of.bitrate_bps() };
             count += 1;
         }
@@ -50,6 +53,9 @@ impl Egress {
         }
         if let Some(chosen) = self.layers.choose(rungs, now).filter(|chosen| *chosen != self.wanted) {
             (self.wanted, self.asked_at) = (chosen, None);
+        }
+        if self.wanted == self.encoding {
+            self.layers.arrived(now);
         }
     }
 
@@ -63,10 +69,7 @@ impl Egress {
     /// Tells whether the viewer is to get another encoding and can begin with it.
     pub(super) fn may_change(&self, logs: &Logs) -> bool {
         let Some(video) = self.video.as_ref().filter(|_| self.wanted != self.encoding) else { return false };
-        let log = logs.video(self.wanted);
-        let now = log.newest().map(|newest| newest.packet.received_at);
-        !video.numbering.is_running()
-            || now.is_some_and(|now| fresh_keyframe(log, now, video.numbering.newest_at()).is_some())
+        !video.numbering.is_running() || fresh_keyframe(logs.video(self.wanted), video.numbering.newest_at()).is_some()
     }
 
     /// Changes over to the wanted encoding where a keyframe of it begins; at once, if there is no picture anyway.
@@ -74,7 +77,7 @@ impl Egress {
         let Some(video) = self.video.as_mut().filter(|_| self.wanted != self.encoding) else { return };
         let log = turn.logs.video(self.wanted);
         if video.numbering.is_running() {
-            let Some(keyframe) = fresh_keyframe(log, turn.now, video.numbering.newest_at()) else { return };
+            let Some(keyframe) = fresh_keyframe(log, video.numbering.newest_at()) else { return };
             video.next = keyframe;
         } else {
             video.next = log.end();
@@ -91,7 +94,8 @@ impl Egress {
             return;
         }
         let passed = self.probed_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)).min(PROBE_BURST);
-        self.probe_bytes = (self.probe_bytes + bytes_in(bps, passed)).min(bytes_in(bps, PROBE_BURST));
+        let most = bytes_in(bps, PROBE_BURST).max(PROBE_BYTES_MIN);
+        self.probe_bytes = (self.probe_bytes + bytes_in(bps, passed)).min(most);
         self.probed_at = Some(now);
     }
 
@@ -121,11 +125,12 @@ impl Egress {
 }
 
 /// Returns the newest keyframe, if it began just now, and not before what the viewer has seen: time would have to go back.
-fn fresh_keyframe(log: &PacketLog, now: Instant, seen: Option<Instant>) -> Option<u64> {
+fn fresh_keyframe(log: &PacketLog, seen: Option<Instant>) -> Option<u64> {
     let keyframe = log.keyframe()?;
     let began = log.get(keyframe)?.packet.received_at;
+    let age = log.newest()?.packet.received_at.saturating_duration_since(began);
     let is_new = seen.is_none_or(|seen| began >= seen);
-    (is_new && now.saturating_duration_since(began) <= FRESH).then_some(keyframe)
+    (is_new && age <= FRESH).then_some(keyframe)
 }
 
 fn bytes_in(bps: u64, time: Duration) -> u64 {

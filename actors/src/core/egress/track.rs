@@ -64,7 +64,7 @@ pub(super) struct Wire<'a> {
 }
 
 impl Wire<'_> {
-    /// Gives a packet of so many bytes its number.
+    /// Gives a packet its number. `bytes` is how much of the video it carries: encodings are compared by that.
     fn number(&mut self, extensions: &mut Extensions, bytes: usize) {
         if let Some(link) = self.link.as_deref_mut().filter(|_| extensions.is_numbered()) {
             extensions.set_number(link.send(self.now, bytes));
@@ -168,7 +168,8 @@ impl Track {
             ssrc: self.settings.ssrc,
         };
         let begin = out.begin();
-        wire.number(extensions, entry.packet.payload.len());
+        let is_video = self.settings.kind == MediaKind::Video;
+        wire.number(extensions, if is_video { entry.packet.payload.len() } else { 0 });
         let header_len = header.write(extensions, &mut out.bytes);
         out.bytes.extend_from_slice(&entry.packet.payload);
         if let Some(zeros) = entry.padding.checked_sub(1) {

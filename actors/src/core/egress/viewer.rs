@@ -150,19 +150,24 @@ impl Egress {
 
     /// Lets a viewer wait until it can be reached again, or goes on with it at the next keyframe.
     ///
-    /// Returns of which encoding a keyframe is to be asked for.
+    /// Returns of which encodings a keyframe is to be asked for.
     pub(super) fn pause(&mut self, is_paused: bool, now: Instant) -> EncodingSet {
         if is_paused != self.is_paused {
             self.is_paused = is_paused;
             self.link.iter_mut().for_each(Link::change_path);
             self.skip(now);
         }
-        self.encoding().filter(|_| !is_paused).map_or_else(EncodingSet::default, EncodingSet::from)
+        if is_paused { EncodingSet::default() } else { self.encodings() }
     }
 
-    /// Returns the encoding that the viewer gets, if it has video.
-    pub(super) fn encoding(&self) -> Option<EncodingId> {
-        self.video.as_ref().map(|_| self.encoding)
+    /// Returns the encoding that the viewer gets, and the one that it is to get, if it has video.
+    pub(super) fn encodings(&self) -> EncodingSet {
+        let mut encodings = EncodingSet::default();
+        if self.video.is_some() {
+            encodings.insert(self.encoding);
+            encodings.insert(self.wanted);
+        }
+        encodings
     }
 
     /// Notes when the viewer got packets.
@@ -190,7 +195,7 @@ impl Egress {
         self.waits_since = Some(now);
         self.asked_at = Some(now);
         let is_missing = !self.recent_keyframe(logs.video(self.encoding));
-        self.encoding().filter(|_| is_missing).map_or_else(EncodingSet::default, EncodingSet::from)
+        if is_missing { self.encodings() } else { EncodingSet::default() }
     }
 
     fn leave_out_all(&mut self, logs: &Logs) {
