@@ -123,6 +123,10 @@ fn l1_a_publisher_as_it_pleases_leaves_playlists_in_order() {
             scope.spawn(move || follow(server, &path))
         };
         let followers = bases.each_ref().map(follow);
+        // The publisher is told.
+        server.wait_for_room("room", "its keyframes are too far apart", |room| {
+            room["report"].as_array().is_some_and(|all| all.iter().any(|found| found["code"] == "keyframe_interval"))
+        });
         eventually("half a minute without a keyframe is over", Duration::from_secs(120), || {
             (Playlist::parse(&get(&server, &path).text()).seconds() > LAST_KEYFRAME_S).then_some(())
         });

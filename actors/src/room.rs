@@ -14,6 +14,7 @@ use crate::core::fanout::Fanout;
 use crate::core::gop::GroupOfPictures;
 use crate::core::meter::TrackMeter;
 use crate::core::offer::Role;
+use crate::core::report::PublisherReport;
 use crate::core::session::EndReason;
 use crate::core::throttle::KeyframeThrottle;
 
@@ -70,6 +71,7 @@ pub struct Room {
     meters: HashMap<(MediaKind, EncodingId), TrackMeter>,
     /// What the publisher's encodings are like.
     encodings: Encodings,
+    report: PublisherReport,
     live_since: Option<SystemTime>,
     next_source: SourceId,
     shutting_down: bool,
@@ -108,6 +110,7 @@ impl Room {
             deadline_timer: false,
             meters: HashMap::new(),
             encodings: Encodings::default(),
+            report: PublisherReport::default(),
             live_since: None,
             next_source: SourceId(1),
             shutting_down: false,
@@ -137,6 +140,7 @@ impl Room {
         self.kept.clear();
         self.meters.clear();
         self.encodings.clear();
+        self.report.clear();
         if let Some(packager) = &self.packager {
             packager.do_send(SourceEnded);
         }
@@ -212,6 +216,7 @@ impl Room {
         let publisher = self.publisher.as_ref().and_then(|publisher| self.peer(publisher.session));
         if let Some(peer) = publisher.filter(|_| !due.is_empty()) {
             peer.do_send(RequestKeyframe(due));
+            self.report.asked_for_keyframes(due, now);
         }
         if let Some(wait) = self.throttle.wait(now).filter(|_| !self.throttle_timer) {
             self.throttle_timer = true;
@@ -225,6 +230,7 @@ impl Room {
     fn measure(&mut self, batch: &PacketBatch) {
         for packet in &batch.packets {
             self.encodings.note(packet);
+            self.report.note(packet);
             let meter =
                 self.meters.entry((packet.codec.kind(), packet.encoding)).or_insert_with(|| TrackMeter::new(packet));
             if !meter.measures(packet) {

@@ -16,6 +16,7 @@ pub mod meter;
 pub mod offer;
 pub mod outbox;
 pub mod quiet;
+pub mod report;
 pub mod runs;
 pub mod session;
 pub mod srtp;

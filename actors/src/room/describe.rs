@@ -13,6 +13,7 @@ use super::sessions::Stage;
 use crate::core::encodings::Encoding;
 use crate::core::meter::TrackFigures;
 use crate::core::offer::Role;
+use crate::core::report::Finding;
 use crate::observe::{Observe, PATIENCE, observe, observe_all};
 use crate::packager::{HlsStatus, PackagerStatus, RecordingStatus, Status};
 
@@ -40,6 +41,8 @@ pub struct RoomDescription {
     pub viewers: ViewerCounts,
     /// What is published.
     pub tracks: Vec<TrackDescription>,
+    /// What is wrong with it.
+    pub report: Vec<Finding>,
     /// Whether HLS can be had.
     pub hls: HlsStatus,
     /// What becomes of it.
@@ -135,6 +138,8 @@ impl Handler<Describe> for Room {
         let (room, state) = (self.name.clone(), self.state());
         let live_since = self.live_since.map(rfc3339);
         let whep = self.viewers();
+        let best = self.encodings.ranked().next().map_or_else(EncodingId::default, |(id, _)| id);
+        let report = self.report.findings(best, now);
         let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned();
         let actors = describe.with_actors.then(|| self.observe_actors());
         Box::pin(async move {
@@ -159,6 +164,7 @@ impl Handler<Describe> for Room {
                 live_since,
                 viewers,
                 tracks,
+                report,
                 hls: status.hls,
                 recording: status.recording,
                 actors,
