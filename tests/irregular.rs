@@ -16,7 +16,7 @@ use crate::support::{Answer, Playlist, Server, alone, decode_errors, eventually,
 const TARGET_S: u64 = 3;
 const PART_TARGET_S: f64 = 0.5;
 
-/// Its keyframes stand at 0, 1, 2, 3, 13 and 43 s; at 13 s its size changes.
+/// Its keyframes stand at 0, 1, 2, 3, 13 and 43 s; at 13 s its size changes. It would go on to 90 s, and is killed long before.
 const CLIP: &str = "h264-irregular-opus.mp4";
 const LAST_KEYFRAME_S: f64 = 43.0;
 
