@@ -31,6 +31,8 @@ wanted() {
         echo "element:opusdec gstreamer1.0-plugins-base"
         echo "python3 python3"
         echo "venv python3-venv"
+        echo "ip iproute2"
+        echo "tc iproute2"
         # An RTSP camera, by GStreamer and the Python of Debian.
         echo "gst-rtsp-server gir1.2-gst-rtsp-server-1.0"
         echo "gst-rtsp-server python3-gi"

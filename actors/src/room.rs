@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
-use onair_media::{MediaKind, PacketBatch, RoomName, SourceId};
+use onair_media::{EncodingId, EncodingSet, MediaKind, PacketBatch, RoomName, SourceId};
 use onair_recorder::Protocol;
 use tracing::{info, warn};
 
+use crate::core::encodings::Encodings;
 use crate::core::fanout::Fanout;
 use crate::core::gop::GroupOfPictures;
 use crate::core::meter::TrackMeter;
 use crate::core::offer::Role;
+use crate::core::report::PublisherReport;
 use crate::core::session::EndReason;
 use crate::core::throttle::KeyframeThrottle;
 
@@ -27,9 +29,8 @@ mod describe;
 mod messages;
 mod sessions;
 
-use describe::B_FRAMES;
 pub(crate) use describe::rfc3339;
-pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, ViewerCounts, Warning};
+pub use describe::{Describe, RoomDescription, RoomState, TrackDescription, ViewerCounts};
 pub use messages::*;
 
 use self::sessions::{Joining, Member};
@@ -68,7 +69,10 @@ pub struct Room {
     throttle_timer: bool,
     /// Whether the timer for sessions that wait in vain is set.
     deadline_timer: bool,
-    meters: HashMap<MediaKind, TrackMeter>,
+    meters: HashMap<(MediaKind, EncodingId), TrackMeter>,
+    /// What the publisher's encodings are like.
+    encodings: Encodings,
+    report: PublisherReport,
     live_since: Option<SystemTime>,
     next_source: SourceId,
     shutting_down: bool,
@@ -78,7 +82,7 @@ pub struct Room {
 struct Publisher {
     origin: Origin,
     source: SourceId,
-    kinds: Vec<MediaKind>,
+    announced: Announced,
     /// Whether media came, so that its packager knows of it.
     started: bool,
     /// When media came last; at first, when the session was accepted.
@@ -94,7 +98,22 @@ enum Origin {
     Pull(Recipient<Ousted>),
 }
 
+/// What a publisher said that it sends.
+#[derive(Debug)]
+struct Announced {
+    kinds: Vec<MediaKind>,
+    /// The names of its encodings, by their numbers; empty where there is one.
+    encodings: Vec<String>,
+}
+
 impl Publisher {
+    const fn protocol(&self) -> Protocol {
+        match self.origin {
+            Origin::Session(_) => Protocol::Whip,
+            Origin::Pull(_) => Protocol::Rtsp,
+        }
+    }
+
     fn session(&self) -> Option<SessionId> {
         match self.origin {
             Origin::Session(id) => Some(id),
@@ -122,6 +141,8 @@ impl Room {
             throttle_timer: false,
             deadline_timer: false,
             meters: HashMap::new(),
+            encodings: Encodings::default(),
+            report: PublisherReport::default(),
             live_since: None,
             next_source: SourceId(1),
             shutting_down: false,
@@ -132,7 +153,7 @@ impl Room {
     fn introduce_publisher(&mut self, at: Instant, ctx: &Context<Self>) {
         let Some(publisher) = self.publisher.as_mut().filter(|publisher| !publisher.started) else { return };
         publisher.started = true;
-        let (source, tracks) = (publisher.source, publisher.kinds.clone());
+        let (source, protocol, tracks) = (publisher.source, publisher.protocol(), publisher.announced.kinds.clone());
         self.live_since.get_or_insert_with(SystemTime::now);
         info!(room = %self.name, ?source, "live");
         let packager = self.packager.get_or_insert_with(|| {
@@ -142,7 +163,7 @@ impl Room {
             self.readers.add_first(packager.clone().recipient());
             packager
         });
-        packager.do_send(SourceStarted { source, protocol: Protocol::Whip, tracks, at });
+        packager.do_send(SourceStarted { source, protocol, tracks, at });
     }
 
     /// The publisher is gone: its broadcast ends now, or when it does not come back in time.
@@ -150,6 +171,8 @@ impl Room {
         let ended = self.publisher.take();
         self.kept.clear();
         self.meters.clear();
+        self.encodings.clear();
+        self.report.clear();
         if let Some(packager) = &self.packager {
             packager.do_send(SourceEnded);
         }
@@ -165,11 +188,11 @@ impl Room {
     }
 
     /// Begins with a new publisher, under a number of its own.
-    fn install(&mut self, origin: Origin, kinds: Vec<MediaKind>, lease: Lease, now: Instant) -> SourceId {
+    fn install(&mut self, origin: Origin, announced: Announced, lease: Lease, now: Instant) -> SourceId {
         let source = self.next_source;
         self.next_source = SourceId(source.0 + 1);
         self.lease = Some(lease);
-        self.publisher = Some(Publisher { origin, source, kinds, started: false, heard_at: now });
+        self.publisher = Some(Publisher { origin, source, announced, started: false, heard_at: now });
         source
     }
 
@@ -247,13 +270,14 @@ impl Room {
     /// Sends a keyframe request when the throttle lets it, or sets the timer at which it will.
     fn flush_keyframe_request(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        if self.throttle.poll(now) {
-            // RTSP has no way to ask a camera: its viewers wait for the next one.
-            let session = self.publisher.as_ref().and_then(Publisher::session);
-            if let Some(peer) = session.and_then(|session| self.peer(session)) {
-                peer.do_send(RequestKeyframe);
-            }
-        } else if let Some(wait) = self.throttle.wait(now).filter(|_| !self.throttle_timer) {
+        let due = self.throttle.poll(now);
+        // RTSP has no way to ask a camera: its viewers wait for the next one.
+        let session = self.publisher.as_ref().and_then(Publisher::session);
+        if let Some(peer) = session.and_then(|session| self.peer(session)).filter(|_| !due.is_empty()) {
+            peer.do_send(RequestKeyframe(due));
+            self.report.asked_for_keyframes(due, now);
+        }
+        if let Some(wait) = self.throttle.wait(now).filter(|_| !self.throttle_timer) {
             self.throttle_timer = true;
             self.after(wait, ctx, |room, ctx| {
                 room.throttle_timer = false;
@@ -264,17 +288,16 @@ impl Room {
 
     fn measure(&mut self, batch: &PacketBatch) {
         for packet in &batch.packets {
-            let meter = self.meters.entry(packet.codec.kind()).or_insert_with(|| TrackMeter::new(packet));
+            self.encodings.note(packet);
+            self.report.note(packet);
+            let meter =
+                self.meters.entry((packet.codec.kind(), packet.encoding)).or_insert_with(|| TrackMeter::new(packet));
             if !meter.measures(packet) {
                 *meter = TrackMeter::new(packet);
             }
-            let had_b_frames = meter.has_b_frames();
             meter.count(packet);
-            if meter.has_b_frames() && !had_b_frames {
-                warn!(room = %self.name, "{}", B_FRAMES.detail);
-            }
             if packet.starts_keyframe && packet.codec.kind() == MediaKind::Video {
-                self.throttle.keyframe_came();
+                self.throttle.keyframe_came(packet.encoding);
             }
         }
     }
@@ -300,9 +323,9 @@ impl Handler<Publish> for Room {
         if self.has_publisher(now) && !publish.takeover {
             return Err(AdmitError::HasPublisher);
         }
-        let Joining { admitted, kinds } = self.admit(publish.offer, publish.lease.clone(), None, ctx)?;
+        let Joining { admitted, kinds, encodings } = self.admit(publish.offer, publish.lease.clone(), None, ctx)?;
         self.oust_publisher(EndReason::TakenOver, ctx);
-        self.install(Origin::Session(admitted.session), kinds, publish.lease, now);
+        self.install(Origin::Session(admitted.session), Announced { kinds, encodings }, publish.lease, now);
         Ok(admitted)
     }
 }
@@ -327,7 +350,8 @@ impl Handler<PublishPulled> for Room {
             // A camera comes back by itself, so that it never takes the room from somebody, however silent.
             Some(_) => return Err(AdmitError::HasPublisher),
         }
-        Ok(self.install(Origin::Pull(ousted), kinds, lease, Instant::now()))
+        let announced = Announced { kinds, encodings: Vec::new() };
+        Ok(self.install(Origin::Pull(ousted), announced, lease, Instant::now()))
     }
 }
 
@@ -394,7 +418,7 @@ impl Handler<Media> for Room {
         });
         if fell_behind {
             warn!(room = %self.name, dropped = self.readers.dropped_packets(), "reader too slow, dropping to the next keyframe");
-            ctx.notify(RequestKeyframe);
+            ctx.notify(RequestKeyframe(EncodingSet::ALL));
         }
     }
 }
@@ -402,8 +426,9 @@ impl Handler<Media> for Room {
 impl Handler<RequestKeyframe> for Room {
     type Result = ();
 
-    fn handle(&mut self, _: RequestKeyframe, ctx: &mut Self::Context) {
-        self.throttle.request();
+    fn handle(&mut self, RequestKeyframe(encodings): RequestKeyframe, ctx: &mut Self::Context) {
+        let sent = self.publisher.as_ref().map_or(0, |publisher| publisher.announced.encodings.len());
+        self.throttle.request(encodings.both(EncodingSet::first(sent)));
         self.flush_keyframe_request(ctx);
     }
 }

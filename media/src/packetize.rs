@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::bits::{Malformed, take};
 use crate::codec::{Codec, MediaKind};
 use crate::depacketize::starts_keyframe;
-use crate::packet::{RtpPacket, SenderReport};
+use crate::packet::{EncodingId, RtpPacket, SenderReport};
 
 /// The largest payload, in bytes: with the headers of RTP, SRTP, UDP and IPv6, and an extension or two, a packet stays
 /// below 1,280 bytes, which every path carries (RFC 8200 §5).
@@ -81,6 +81,7 @@ impl Packetizer {
         let seq_no = self.next_seq_no;
         self.next_seq_no += 1;
         RtpPacket {
+            encoding: EncodingId::default(),
             codec: self.codec,
             seq_no,
             timestamp: frame.timestamp,

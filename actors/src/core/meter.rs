@@ -11,13 +11,6 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// A step of the sequence number that no loss explains.
 const RENUMBERED_FROM: u64 = 1 << 32;
 
-/// A picture that is shown this much before one that was sent earlier, in ticks of 90 kHz, is no B-frame but a clock that
-/// was set: B-frames wait for a few pictures.
-const REORDERED_MAX_TICKS: u32 = 90_000;
-
-/// How many pictures out of order make B-frames of it, and no mishap.
-const REORDERED_SURELY: u32 = 3;
-
 /// Measures one track of one publisher.
 #[derive(Debug)]
 pub struct TrackMeter {
@@ -27,9 +20,6 @@ pub struct TrackMeter {
     first_seq_no: u64,
     last_seq_no: u64,
     last_timestamp: Option<u32>,
-    /// The latest picture so far, and how many came behind it that are shown before it.
-    latest_timestamp: Option<u32>,
-    reordered: u32,
     window: Window,
     rates: Rates,
 }
@@ -75,8 +65,6 @@ impl TrackMeter {
             first_seq_no: packet.seq_no,
             last_seq_no: packet.seq_no,
             last_timestamp: None,
-            latest_timestamp: None,
-            reordered: 0,
             window: Window { began: packet.received_at, bytes: 0, frames: 0 },
             rates: Rates::default(),
         }
@@ -96,10 +84,6 @@ impl TrackMeter {
     pub fn count(&mut self, packet: &RtpPacket) {
         self.packets += 1;
         self.bytes += packet.payload.len() as u64;
-        // One that was late or repaired says nothing of the order.
-        if packet.seq_no > self.last_seq_no {
-            self.note_order(packet);
-        }
         self.last_seq_no = self.last_seq_no.max(packet.seq_no);
         self.window.bytes += packet.payload.len() as u64;
         if self.last_timestamp.replace(packet.timestamp) != Some(packet.timestamp) {
@@ -109,23 +93,6 @@ impl TrackMeter {
         if elapsed >= WINDOW {
             self.rates = self.window.rates(elapsed);
             self.window = Window { began: packet.received_at, bytes: 0, frames: 0 };
-        }
-    }
-
-    /// Tells whether the pictures are sent in another order than they are shown in (B-frames), which WebRTC does not know.
-    pub fn has_b_frames(&self) -> bool {
-        self.reordered >= REORDERED_SURELY
-    }
-
-    fn note_order(&mut self, packet: &RtpPacket) {
-        if self.codec.kind() != MediaKind::Video || self.last_timestamp == Some(packet.timestamp) {
-            return;
-        }
-        let behind = self.latest_timestamp.map_or(0, |latest| latest.wrapping_sub(packet.timestamp));
-        if (1..REORDERED_MAX_TICKS).contains(&behind) {
-            self.reordered = self.reordered.saturating_add(1);
-        } else {
-            self.latest_timestamp = Some(packet.timestamp);
         }
     }
 
@@ -157,12 +124,15 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use onair_media::EncodingId;
+
     use super::*;
 
     #[test]
     fn rates_are_those_of_the_last_window() {
         let start = Instant::now();
         let packet = |n: u64| RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             seq_no: n + n / 10,
             timestamp: (n / 2) as u32 * 3000,
@@ -180,38 +150,5 @@ mod tests {
         assert!((figures.frame_rate.unwrap() - 50.0).abs() < 1.0, "{figures:?}");
         assert_eq!((figures.packets, figures.lost), (300, 29));
         assert_eq!(meter.figures(start + Duration::from_secs(60)).bitrate_bps, 0);
-    }
-
-    #[test]
-    fn pictures_out_of_order_are_b_frames_and_late_packets_are_not() {
-        let start = Instant::now();
-        let packet = |seq_no: u64, timestamp: u32| RtpPacket {
-            codec: Codec::H264,
-            seq_no,
-            timestamp,
-            marker: true,
-            starts_keyframe: false,
-            payload: vec![0].into(),
-            received_at: start,
-            sender_report: None,
-        };
-        let has_b_frames = |packets: &[(u64, u32)]| {
-            let mut meter = TrackMeter::new(&packet(0, 0));
-            packets.iter().for_each(|&(seq_no, timestamp)| meter.count(&packet(seq_no, timestamp)));
-            meter.has_b_frames()
-        };
-        // I P B P B P B, two packets each; the clock wraps on the way.
-        let pictures = [0, 2, 1, 4, 3, 6, 5].map(|place| (u32::MAX - 7_000).wrapping_add(place * 3_000));
-        let sent: Vec<_> =
-            pictures.iter().flat_map(|at| [*at, *at]).zip(1..).map(|(at, number)| (number, at)).collect();
-        assert!(has_b_frames(&sent));
-        // The same in order, with repaired packets behind those that follow them.
-        let repaired: Vec<_> =
-            (1..40).map(|number: u64| number ^ 1).map(|number| (number, number as u32 * 3_000)).collect();
-        assert!(!has_b_frames(&repaired));
-        // A clock that is set back goes on from there.
-        let set =
-            (1..40).map(|number: u64| (number, if number < 20 { 900_000_000 } else { 0 } + number as u32 * 3_000));
-        assert!(!has_b_frames(&set.collect::<Vec<_>>()));
     }
 }
