@@ -8,7 +8,7 @@ use onair_actors::core::demux::Demux;
 use onair_actors::core::egress::{Egress, EgressGroup, EgressOrder, EgressSettings, SendBuffer, TrackSettings};
 use onair_actors::core::srtp::{MasterKey, Profile};
 use onair_actors::core::wall_clock::WallClock;
-use onair_media::{Codec, MediaKind, PacketBatch, RtpPacket, SourceId};
+use onair_media::{Codec, EncodingId, MediaKind, PacketBatch, RtpPacket, SourceId};
 
 /// A full packet, as encoders for WebRTC make them.
 pub(crate) const PAYLOAD_BYTES: usize = 1200;
@@ -136,6 +136,7 @@ impl Room {
     fn packet(&self, at: u64, received_at: Instant, starts_keyframe: bool) -> RtpPacket {
         let seq_no = self.filmed + at;
         RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             seq_no,
             timestamp: (self.filmed * 265) as u32,
@@ -186,6 +187,7 @@ fn egress(key: u16, destination: SocketAddr) -> Box<Egress> {
         mid: "0".into(),
         mid_extension: Some(4),
         send_time_extension: Some(2),
+        number_extension: Some(3),
         cname: "onair".into(),
     };
     Box::new(Egress::new(EgressSettings {

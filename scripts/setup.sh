@@ -31,6 +31,8 @@ wanted() {
         echo "element:opusdec gstreamer1.0-plugins-base"
         echo "python3 python3"
         echo "venv python3-venv"
+        echo "ip iproute2"
+        echo "tc iproute2"
         ;;
     esac
 }

@@ -16,7 +16,7 @@ use crate::support::{Answer, Playlist, Server, alone, decode_errors, eventually,
 const TARGET_S: u64 = 3;
 const PART_TARGET_S: f64 = 0.5;
 
-/// Its keyframes stand at 0, 1, 2, 3, 13 and 43 s; at 13 s its size changes.
+/// Its keyframes stand at 0, 1, 2, 3, 13 and 43 s; at 13 s its size changes. It would go on to 90 s, and is killed long before.
 const CLIP: &str = "h264-irregular-opus.mp4";
 const LAST_KEYFRAME_S: f64 = 43.0;
 
@@ -123,6 +123,10 @@ fn l1_a_publisher_as_it_pleases_leaves_playlists_in_order() {
             scope.spawn(move || follow(server, &path))
         };
         let followers = bases.each_ref().map(follow);
+        // The publisher is told.
+        server.wait_for_room("room", "its keyframes are too far apart", |room| {
+            room["report"].as_array().is_some_and(|all| all.iter().any(|found| found["code"] == "keyframe_interval"))
+        });
         eventually("half a minute without a keyframe is over", Duration::from_secs(120), || {
             (Playlist::parse(&get(&server, &path).text()).seconds() > LAST_KEYFRAME_S).then_some(())
         });

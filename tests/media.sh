@@ -61,6 +61,6 @@ irregular() {
 streams=$(mktemp -d)
 trap 'rm -rf "$streams"' EXIT
 if [ "$(cat $media/h264-irregular-opus.mp4.stamp 2>/dev/null)" != "$stamp" ]; then
-    { irregular 640x360 13 0,1,2,3 && irregular 320x180 33 0,30; } >"$streams/irregular.h264"
+    { irregular 640x360 13 0,1,2,3 && irregular 320x180 77 0,30; } >"$streams/irregular.h264"
 fi
-clip $media/h264-irregular-opus.mp4 -r 30 -f h264 -i "$streams/irregular.h264" $(sound 46) -map 0:v -map 1:a -c:v copy "${opus[@]}"
+clip $media/h264-irregular-opus.mp4 -r 30 -f h264 -i "$streams/irregular.h264" $(sound 90) -map 0:v -map 1:a -c:v copy "${opus[@]}"

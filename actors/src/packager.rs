@@ -5,14 +5,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use onair_media::{CodecConfig, Depacketized, Depacketizer, MediaKind, RoomName, SourceId};
+use onair_media::{CodecConfig, Depacketized, Depacketizer, EncodingSet, MediaKind, RoomName, RtpPacket, SourceId};
 use onair_recorder::journal::{self, Begun};
 use onair_recorder::{Cut, Fragmenter, Pressure, Protocol, Publisher, RecordingEvent};
 use serde::Serialize;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use self::recordings::Recordings;
 use self::still::Newest;
+use crate::core::best_encoding::{BestEncoding, Pick};
 use crate::core::quiet::OncePerSecond;
 use crate::live_window::OpenWindow;
 use crate::mailbox::Bounded;
@@ -45,6 +46,8 @@ pub struct Packager {
     shared: Arc<Shared>,
     room: Addr<Room>,
     source: Option<SourceId>,
+    /// Which of the publisher's encodings is packaged.
+    best: BestEncoding,
     protocol: Protocol,
     depacketizer: Option<Depacketizer>,
     fragmenter: Option<Fragmenter>,
@@ -104,6 +107,7 @@ impl Packager {
             shared,
             room,
             source: None,
+            best: BestEncoding::default(),
             protocol: Protocol::Other,
             depacketizer: None,
             fragmenter: None,
@@ -162,14 +166,42 @@ impl Packager {
                     warn!(room = %self.name, ?kind, by_ms, withheld, "the publisher's clock jumped");
                 }
             }
-            Depacketized::KeyframeWanted => self.room.do_send(RequestKeyframe),
+            Depacketized::KeyframeWanted => self.want_keyframe(),
+        }
+    }
+
+    fn want_keyframe(&self) {
+        let current = self.best.current().map_or(EncodingSet::ALL, EncodingSet::from);
+        self.room.do_send(RequestKeyframe(current));
+    }
+
+    /// Takes a packet, if it is of the encoding that is packaged.
+    fn take(&mut self, packet: &RtpPacket, ctx: &Context<Self>) {
+        match self.best.pick(packet) {
+            Pick::Take => {}
+            Pick::Skip => return,
+            Pick::Change => self.change_encoding(ctx),
+        }
+        if let Some(depacketizer) = &mut self.depacketizer {
+            depacketizer.push(packet);
+        }
+    }
+
+    /// Another encoding goes on where the present one ends: for players, another picture size.
+    fn change_encoding(&mut self, ctx: &Context<Self>) {
+        info!(room = %self.name, encoding = ?self.best.current(), "another encoding is packaged");
+        self.finish();
+        self.pump(ctx);
+        self.depacketizer = self.broadcast.as_ref().map(|broadcast| Depacketizer::new(broadcast.origin));
+        if let Some(fragmenter) = &mut self.fragmenter {
+            fragmenter.discontinuity();
         }
     }
 
     /// Gives what was cut to the recorder, and lets players see it when it is safe.
     fn record(&mut self, cut: Cut, ctx: &Context<Self>) {
         match &cut {
-            Cut::KeyframeWanted => return self.room.do_send(RequestKeyframe),
+            Cut::KeyframeWanted => return self.want_keyframe(),
             Cut::Part(_) => self.counts.parts += 1,
             Cut::Segment(_) => self.counts.segments += 1,
             Cut::Init(_) => {}
@@ -343,6 +375,7 @@ impl Handler<SourceStarted> for Packager {
         self.source = Some(started.source);
         self.protocol = started.protocol;
         self.unavailable = None;
+        self.best = BestEncoding::default();
         self.depacketizer = Some(Depacketizer::new(origin));
         match &mut self.fragmenter {
             Some(fragmenter) => {
@@ -366,9 +399,12 @@ impl Handler<Media> for Packager {
             if !packet.codec.is_packageable() && self.unavailable.is_none() {
                 self.refuse(packet.codec);
             }
-            if let Some(depacketizer) = &mut self.depacketizer {
-                depacketizer.push(packet);
+            if self.depacketizer.is_some() {
+                self.take(packet, ctx);
             }
+        }
+        if let Some(encodings) = self.best.wants_keyframe(Instant::now()) {
+            self.room.do_send(RequestKeyframe(encodings));
         }
         self.pump(ctx);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
-use onair_media::{PacketBatch, RtpPacket, SourceId};
+use onair_media::{EncodingSet, PacketBatch, RtpPacket, SourceId};
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -125,8 +125,6 @@ impl Peer {
             match output {
                 Output::Transmit(to, datagram) => self.outgoing.push((to, datagram)),
                 Output::Packet(packet) => packets.push(packet),
-                // What the network can cause without end goes through bounded mailboxes; it will be said again.
-                Output::KeyframeWanted => drop(self.place.room.try_send(RequestKeyframe)),
                 Output::AddressConfirmed(address) => self.registration.confirm(address),
                 Output::Egress(order) => self.tell_relay(order),
                 Output::Connected => {
@@ -151,18 +149,21 @@ impl Peer {
         let refused = self.place.room.try_send(Media { batch, after_gap: self.is_room_behind }).is_err();
         if refused {
             self.dropped_packets += count;
-            self.session.request_keyframe(Instant::now());
+            self.session.request_keyframe(EncodingSet::ALL, Instant::now());
         }
         self.is_room_behind = refused;
     }
 
-    /// Packets that are asked for again go through the bounded mailbox: whoever misses them says so once more. The rest is
-    /// said once for all that came together, and the peer's own mailbox bounds that.
+    /// What the network can cause at will goes through the bounded mailbox, and will be said again. The rest is said once for
+    /// all that came together, and the peer's own mailbox bounds that.
     fn tell_relay(&self, order: EgressOrder) {
         let Duty::View(relay) = &self.duty else { return };
-        let is_asked_again = matches!(order, EgressOrder::Resend(_));
+        let is_said_again = matches!(
+            order,
+            EgressOrder::Resend(_) | EgressOrder::KeyframeWanted | EgressOrder::Arrivals(_) | EgressOrder::Lossy
+        );
         let message = ForViewer { session: self.id, order };
-        if is_asked_again {
+        if is_said_again {
             drop(relay.try_send(message));
         } else {
             relay.do_send(message);
@@ -238,8 +239,8 @@ impl Handler<Datagrams> for Peer {
 impl Handler<RequestKeyframe> for Peer {
     type Result = ();
 
-    fn handle(&mut self, _: RequestKeyframe, ctx: &mut Self::Context) {
-        self.session.request_keyframe(Instant::now());
+    fn handle(&mut self, RequestKeyframe(encodings): RequestKeyframe, ctx: &mut Self::Context) {
+        self.session.request_keyframe(encodings, Instant::now());
         self.settle(ctx);
     }
 }

@@ -23,8 +23,8 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 /// How many datagrams go out before others on this worker have their turn: about a millisecond's work.
 const SLICE_DATAGRAMS: usize = 1024;
 
-/// Tells the relay what a viewer's session wants of its media plane. *Reliable*, but for packets that are asked for again:
-/// a viewer that does not get them asks once more.
+/// Tells the relay what a viewer's session wants of its media plane. *Reliable*, but for what the viewer reports and asks for:
+/// it says that once more.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ForViewer {
@@ -142,8 +142,9 @@ impl Relay {
 
     /// The wish goes through a bounded mailbox; a viewer that still waits says it again.
     fn ask_if_wanted(&mut self) {
-        if self.group.take_keyframe_wish() {
-            drop(self.keyframes.try_send(RequestKeyframe));
+        let encodings = self.group.take_keyframe_wish();
+        if !encodings.is_empty() {
+            drop(self.keyframes.try_send(RequestKeyframe(encodings)));
         }
     }
 }
@@ -191,11 +192,15 @@ impl Handler<ForViewer> for Relay {
     type Result = ();
 
     fn handle(&mut self, ForViewer { session, order }: ForViewer, ctx: &mut Self::Context) {
+        // What a viewer reports makes nothing that is new for anybody.
+        let is_report = matches!(order, EgressOrder::Arrivals(_) | EgressOrder::Lossy | EgressOrder::Known(_));
         if let Some(destination) = self.group.obey(session, order, Instant::now(), &mut self.buffer) {
             self.socket.send_buffer(destination, &self.buffer);
         }
-        self.ask_if_wanted();
-        self.serve_soon(ctx);
+        if !is_report {
+            self.ask_if_wanted();
+            self.serve_soon(ctx);
+        }
     }
 }
 

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::prelude::*;
-use onair_media::{MediaKind, PacketBatch, RoomName, SourceId};
+use onair_media::{EncodingId, EncodingSet, MediaKind, PacketBatch, RoomName, SourceId};
 use onair_recorder::Protocol;
 use tracing::{info, warn};
 
+use crate::core::encodings::Encodings;
 use crate::core::fanout::Fanout;
 use crate::core::gop::GroupOfPictures;
 use crate::core::meter::TrackMeter;
 use crate::core::offer::Role;
+use crate::core::report::PublisherReport;
 use crate::core::session::EndReason;
 use crate::core::throttle::KeyframeThrottle;
 
@@ -66,7 +68,10 @@ pub struct Room {
     throttle_timer: bool,
     /// Whether the timer for sessions that wait in vain is set.
     deadline_timer: bool,
-    meters: HashMap<MediaKind, TrackMeter>,
+    meters: HashMap<(MediaKind, EncodingId), TrackMeter>,
+    /// What the publisher's encodings are like.
+    encodings: Encodings,
+    report: PublisherReport,
     live_since: Option<SystemTime>,
     next_source: SourceId,
     shutting_down: bool,
@@ -77,6 +82,8 @@ struct Publisher {
     session: SessionId,
     source: SourceId,
     kinds: Vec<MediaKind>,
+    /// The names of its encodings, by their numbers; empty where there is one.
+    encodings: Vec<String>,
     /// Whether media came, so that its packager knows of it.
     started: bool,
     /// When media came last; at first, when the session was accepted.
@@ -102,6 +109,8 @@ impl Room {
             throttle_timer: false,
             deadline_timer: false,
             meters: HashMap::new(),
+            encodings: Encodings::default(),
+            report: PublisherReport::default(),
             live_since: None,
             next_source: SourceId(1),
             shutting_down: false,
@@ -130,6 +139,8 @@ impl Room {
         let ended = self.publisher.take();
         self.kept.clear();
         self.meters.clear();
+        self.encodings.clear();
+        self.report.clear();
         if let Some(packager) = &self.packager {
             packager.do_send(SourceEnded);
         }
@@ -201,12 +212,13 @@ impl Room {
     /// Sends a keyframe request when the throttle lets it, or sets the timer at which it will.
     fn flush_keyframe_request(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        if self.throttle.poll(now) {
-            let publisher = self.publisher.as_ref().and_then(|publisher| self.peer(publisher.session));
-            if let Some(peer) = publisher {
-                peer.do_send(RequestKeyframe);
-            }
-        } else if let Some(wait) = self.throttle.wait(now).filter(|_| !self.throttle_timer) {
+        let due = self.throttle.poll(now);
+        let publisher = self.publisher.as_ref().and_then(|publisher| self.peer(publisher.session));
+        if let Some(peer) = publisher.filter(|_| !due.is_empty()) {
+            peer.do_send(RequestKeyframe(due));
+            self.report.asked_for_keyframes(due, now);
+        }
+        if let Some(wait) = self.throttle.wait(now).filter(|_| !self.throttle_timer) {
             self.throttle_timer = true;
             self.after(wait, ctx, |room, ctx| {
                 room.throttle_timer = false;
@@ -217,13 +229,16 @@ impl Room {
 
     fn measure(&mut self, batch: &PacketBatch) {
         for packet in &batch.packets {
-            let meter = self.meters.entry(packet.codec.kind()).or_insert_with(|| TrackMeter::new(packet));
+            self.encodings.note(packet);
+            self.report.note(packet);
+            let meter =
+                self.meters.entry((packet.codec.kind(), packet.encoding)).or_insert_with(|| TrackMeter::new(packet));
             if !meter.measures(packet) {
                 *meter = TrackMeter::new(packet);
             }
             meter.count(packet);
             if packet.starts_keyframe && packet.codec.kind() == MediaKind::Video {
-                self.throttle.keyframe_came();
+                self.throttle.keyframe_came(packet.encoding);
             }
         }
     }
@@ -250,7 +265,7 @@ impl Handler<Publish> for Room {
             return Err(AdmitError::HasPublisher);
         }
         let source = self.next_source;
-        let Joining { admitted, kinds } = self.admit(publish.offer, publish.lease.clone(), None, ctx)?;
+        let Joining { admitted, kinds, encodings } = self.admit(publish.offer, publish.lease.clone(), None, ctx)?;
         if let Some(old) = self.publisher.as_ref().map(|publisher| publisher.session) {
             self.publisher_ended(EndReason::TakenOver, ctx);
             self.close(old, EndReason::TakenOver, ctx);
@@ -260,7 +275,7 @@ impl Handler<Publish> for Room {
         self.next_source = SourceId(source.0 + 1);
         self.lease = Some(publish.lease);
         let session = admitted.session;
-        self.publisher = Some(Publisher { session, source, kinds, started: false, heard_at: now });
+        self.publisher = Some(Publisher { session, source, kinds, encodings, started: false, heard_at: now });
         Ok(admitted)
     }
 }
@@ -309,7 +324,7 @@ impl Handler<Media> for Room {
         });
         if fell_behind {
             warn!(room = %self.name, dropped = self.readers.dropped_packets(), "reader too slow, dropping to the next keyframe");
-            ctx.notify(RequestKeyframe);
+            ctx.notify(RequestKeyframe(EncodingSet::ALL));
         }
     }
 }
@@ -317,8 +332,9 @@ impl Handler<Media> for Room {
 impl Handler<RequestKeyframe> for Room {
     type Result = ();
 
-    fn handle(&mut self, _: RequestKeyframe, ctx: &mut Self::Context) {
-        self.throttle.request();
+    fn handle(&mut self, RequestKeyframe(encodings): RequestKeyframe, ctx: &mut Self::Context) {
+        let sent = self.publisher.as_ref().map_or(0, |publisher| publisher.encodings.len());
+        self.throttle.request(encodings.both(EncodingSet::first(sent)));
         self.flush_keyframe_request(ctx);
     }
 }

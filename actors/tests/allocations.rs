@@ -7,7 +7,7 @@ use allocation_counter::measure;
 use onair_actors::core::egress::{Egress, EgressGroup, EgressOrder, EgressSettings, SendBuffer, TrackSettings};
 use onair_actors::core::srtp::{MasterKey, Profile};
 use onair_actors::core::wall_clock::WallClock;
-use onair_media::{Codec, MediaKind, PacketBatch, RtpPacket, SourceId};
+use onair_media::{Codec, EncodingId, MediaKind, PacketBatch, RtpPacket, SourceId};
 
 /// Thirty frames a second, nine packets each.
 const FRAME: Duration = Duration::from_micros(33_333);
@@ -48,6 +48,7 @@ impl Room {
         self.frames += 1;
         let is_keyframe = self.frames % 30 == 1;
         let packets = (0..FRAME_PACKETS).map(|part| RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             seq_no: self.frames * FRAME_PACKETS + part,
             timestamp: self.frames as u32 * 3000,
@@ -89,6 +90,7 @@ fn egress(profile: Profile) -> Box<Egress> {
             mid: "0".into(),
             mid_extension: Some(4),
             send_time_extension: Some(2),
+            number_extension: Some(3),
             cname: "onair".into(),
         }],
         seed: [0; 12],

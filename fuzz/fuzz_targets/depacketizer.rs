@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use onair_media::{Codec, Depacketized, Depacketizer, MediaKind, RtpPacket, SenderReport, starts_keyframe};
+use onair_media::{Codec, Depacketized, Depacketizer, EncodingId, MediaKind, RtpPacket, SenderReport, starts_keyframe};
 
 #[derive(Debug, Arbitrary)]
 enum Sent {
@@ -59,6 +59,7 @@ fuzz_target!(|packets: Vec<Packet>| {
             rtp_timestamp,
         });
         depacketizer.push(&RtpPacket {
+            encoding: EncodingId::default(),
             codec,
             seq_no,
             timestamp,

@@ -74,10 +74,12 @@ pub(crate) fn append(data: &mut Vec<u8>, more: &[u8]) -> Result<(), Malformed> {
 pub(crate) mod testing {
     use super::*;
     use crate::codec::Codec;
+    use crate::packet::EncodingId;
 
     /// Makes a packet of which only timestamp, marker and payload matter.
     pub(crate) fn packet(timestamp: u32, marker: bool, payload: &[u8]) -> RtpPacket {
         RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             seq_no: 0,
             timestamp,

@@ -134,6 +134,25 @@ pub(crate) fn starts_keyframe(mut payload: &[u8]) -> Result<bool, Malformed> {
     Ok(false)
 }
 
+/// Reads width and height in pixels from the sequence header in this RTP payload; `None`: there is none, or it is not whole.
+///
+/// # Errors
+/// [`Malformed`] when the payload or the header breaks off.
+pub(crate) fn keyframe_size(mut payload: &[u8]) -> Result<Option<(u32, u32)>, Malformed> {
+    let aggregation = Aggregation::take(&mut payload)?;
+    let mut index = 0_u8;
+    while !payload.is_empty() {
+        index = index.saturating_add(1);
+        let element = aggregation.take_element(index, &mut payload)?;
+        let whole_start = !(aggregation.continues && index == 1);
+        if whole_start && element.first().is_some_and(|header| header >> 3 & 0x0f == OBU_SEQUENCE_HEADER) {
+            let sequence = sequence::Sequence::parse(Obu::parse(element)?.payload)?;
+            return Ok(Some((sequence.width, sequence.height)));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

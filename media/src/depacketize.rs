@@ -146,5 +146,20 @@ pub fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
     .unwrap_or(false)
 }
 
+/// Reads the size of the picture, width and height in pixels, where a keyframe begins with this RTP payload.
+///
+/// `None` where it does not, or where the packet does not tell.
+pub fn keyframe_size(codec: Codec, payload: &[u8]) -> Option<(u32, u32)> {
+    match codec {
+        Codec::H264 => h264::keyframe_size(payload),
+        Codec::H265 => h265::keyframe_size(payload),
+        Codec::Vp8 => vp8::keyframe_size(payload),
+        Codec::Vp9 => vp9::keyframe_size(payload),
+        Codec::Av1 => av1::keyframe_size(payload),
+        Codec::Opus => Ok(None),
+    }
+    .unwrap_or(None)
+}
+
 #[cfg(test)]
 mod tests;

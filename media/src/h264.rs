@@ -75,6 +75,24 @@ pub(crate) fn starts_keyframe(payload: &[u8]) -> Result<bool, Malformed> {
     Ok(found)
 }
 
+/// Reads width and height in pixels from the sequence parameter set in this RTP payload; `None`: there is none.
+///
+/// # Errors
+/// [`Malformed`] when the payload or the parameter set breaks off.
+pub(crate) fn keyframe_size(payload: &[u8]) -> Result<Option<(u32, u32)>, Malformed> {
+    let mut size = None;
+    split(payload, |piece| {
+        if let Piece::Nal(nal) = piece
+            && nal.first().is_some_and(|&header| nal_type(header) == SPS)
+        {
+            let sps = Sps::parse(nal)?;
+            size = Some((sps.width, sps.height));
+        }
+        Ok(())
+    })?;
+    Ok(size)
+}
+
 /// The beginning of a slice header (ITU-T H.264 §7.3.3).
 struct SliceStart {
     /// Whether the slice begins with the first macroblock: nothing of its picture precedes it.

@@ -94,6 +94,24 @@ pub(crate) fn starts_keyframe(payload: &[u8]) -> Result<bool, Malformed> {
     Ok(found)
 }
 
+/// Reads the size of the picture where the payload brings a sequence parameter set in one piece.
+///
+/// # Errors
+/// [`Malformed`] when the payload breaks off or the parameter set cannot be read.
+pub(crate) fn keyframe_size(payload: &[u8]) -> Result<Option<(u32, u32)>, Malformed> {
+    let mut size = None;
+    split(payload, |piece| {
+        if let Piece::Nal(nal) = piece
+            && nal.first().is_some_and(|&first| nal_type(first) == SPS)
+        {
+            let sps = Sps::parse(nal)?;
+            size = Some((sps.width, sps.height));
+        }
+        Ok(())
+    })?;
+    Ok(size)
+}
+
 /// The beginning of a slice segment header (ITU-T H.265 §7.3.6.1).
 struct SliceStart {
     /// Whether the segment is the first of its picture.
@@ -154,5 +172,14 @@ mod tests {
         for payload in [&[][..], &[0x26], &[0x60, 1, 0], &[0x60, 1, 0, 3, 0x40], &[0x62, 1]] {
             assert_eq!(starts_keyframe(payload), Err(Malformed::Truncated), "{payload:x?}");
         }
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_sequence_parameter_set() {
+        let length = testing::SPS_322X182.len() as u8;
+        let packed = [&[0x60, 1, 0, 2, 0x40, 1, 0, length][..], &testing::SPS_322X182].concat();
+        assert_eq!(keyframe_size(&packed), Ok(Some((322, 182))));
+        assert_eq!(keyframe_size(&[0x28, 1, 0xac]), Ok(None));
+        assert!(keyframe_size(&testing::SPS_322X182[..12]).is_err());
     }
 }

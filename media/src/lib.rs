@@ -24,8 +24,8 @@ mod vp8;
 mod vp9;
 
 pub use codec::{Codec, CodecConfig, MediaKind};
-pub use depacketize::{Depacketized, Depacketizer, starts_keyframe};
+pub use depacketize::{Depacketized, Depacketizer, keyframe_size, starts_keyframe};
 pub use frame::Frame;
 pub use ids::{RecordingId, RoomGlob, RoomName};
-pub use packet::{PacketBatch, RtpPacket, SenderReport, SourceId};
+pub use packet::{EncodingId, EncodingSet, PacketBatch, RtpPacket, SenderReport, SourceId};
 pub use time::Alignment;

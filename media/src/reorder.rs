@@ -129,9 +129,11 @@ mod tests {
 
     use super::*;
     use crate::codec::Codec;
+    use crate::packet::EncodingId;
 
     fn packet(seq_no: u64, received_at: Instant) -> RtpPacket {
         RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::Opus,
             seq_no,
             timestamp: 0,

@@ -91,6 +91,19 @@ pub(crate) fn starts_keyframe(mut payload: &[u8]) -> Result<bool, Malformed> {
     Ok(begins && header::is_keyframe(payload)?)
 }
 
+/// Reads width and height in pixels from the packet with which a keyframe begins; `None`: it is none.
+///
+/// # Errors
+/// [`Malformed`] when the payload ends before that can be told.
+pub(crate) fn keyframe_size(mut payload: &[u8]) -> Result<Option<(u32, u32)>, Malformed> {
+    if !starts_keyframe(payload)? {
+        return Ok(None);
+    }
+    let descriptor = Descriptor::take(&mut payload)?;
+    let own = || Ok(header::key_config(payload)?.and_then(|config| config.dimensions()));
+    descriptor.largest.map_or_else(own, |largest| Ok(Some(largest)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

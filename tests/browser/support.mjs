@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -23,16 +23,20 @@ export class Server {
   #child;
   #dir;
   #settings;
+  #namespace;
   /** Such as `http://127.0.0.1:40123`. */
   url;
 
-  constructor(settings = []) {
+  /** In a network namespace of a test it listens on every address of it, for nobody else can reach it there. */
+  constructor(settings = [], namespace = undefined) {
     this.#settings = settings;
+    this.#namespace = namespace;
   }
 
   async start() {
     this.#dir ??= await mkdtemp(join(tmpdir(), "onair-browser-"));
-    const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
+    const anywhere = this.#namespace === undefined ? "127.0.0.1:0" : "0.0.0.0:0";
+    const listen = this.url ? new URL(this.url).host : anywhere;
     const settings = [
       `http.listen=${listen}`,
       `storage.url=file://${this.#dir}/recordings`,
@@ -41,12 +45,14 @@ export class Server {
       "record.reconnect_s=1",
       ...this.#settings,
     ];
-    const args = ["serve", ...settings.flatMap((setting) => ["--set", setting])];
+    const open_to_all = this.#namespace === undefined ? [] : ["--insecure"];
+    const args = ["serve", ...open_to_all, ...settings.flatMap((setting) => ["--set", setting])];
+    const [command, ...before] = within(this.#namespace, PROGRAM);
     // Kept for whoever has to explain a failure.
     const logs = join(ROOT, "target/browser-logs");
     await mkdir(logs, { recursive: true });
     const log = await open(join(logs, `${basename(process.argv[1])}.log`), "a");
-    this.#child = spawn(PROGRAM, args, { cwd: this.#dir, stdio: ["ignore", "pipe", log.fd] });
+    this.#child = spawn(command, [...before, ...args], { cwd: this.#dir, stdio: ["ignore", "pipe", log.fd] });
     await log.close();
     const lines = createInterface({ input: this.#child.stdout });
     const [line] = await once(lines, "line", { signal: AbortSignal.timeout(30_000) });
@@ -89,10 +95,22 @@ export function publishClip(server, name, room, more = []) {
   return { ended, kill: () => child.kill("SIGKILL") };
 }
 
-/** Starts Chromium with a fake camera and microphone, and a profile that is new. */
-export async function launchBrowser() {
+/** Returns the words that run a program in a network namespace, or as it is. */
+function within(namespace, program) {
+  return namespace === undefined ? [program] : ["ip", "netns", "exec", namespace, program];
+}
+
+/** Writes a program that starts the browser there: arguments cannot be put before those of Playwright. */
+async function scriptWithin(namespace) {
+  const script = join(await mkdtemp(join(tmpdir(), "onair-browser-")), "browser");
+  await writeFile(script, `#!/bin/sh\nexec ${within(namespace, BROWSER).join(" ")} "$@"\n`, { mode: 0o755 });
+  return script;
+}
+
+/** Starts Chromium with a fake camera and microphone, and a profile that is new; in a network namespace, if one is named. */
+export async function launchBrowser(namespace = undefined) {
   return chromium.launch({
-    executablePath: BROWSER,
+    executablePath: namespace === undefined ? BROWSER : await scriptWithin(namespace),
     headless: true,
     args: [
       "--no-sandbox",

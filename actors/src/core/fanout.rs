@@ -130,12 +130,13 @@ impl<R> Fanout<R> {
 
 #[cfg(test)]
 mod tests {
-    use onair_media::{Codec, RtpPacket, SourceId};
+    use onair_media::{Codec, EncodingId, RtpPacket, SourceId};
 
     use super::*;
 
     fn batch(starts_keyframe: bool) -> Arc<PacketBatch> {
         let packet = RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::Vp8,
             seq_no: 1,
             timestamp: 0,

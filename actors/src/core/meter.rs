@@ -124,12 +124,15 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use onair_media::EncodingId;
+
     use super::*;
 
     #[test]
     fn rates_are_those_of_the_last_window() {
         let start = Instant::now();
         let packet = |n: u64| RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             seq_no: n + n / 10,
             timestamp: (n / 2) as u32 * 3000,

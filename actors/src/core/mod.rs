@@ -2,17 +2,21 @@
 //! timers and sockets. Time is an argument, never asked for.
 
 pub mod backoff;
+pub mod best_encoding;
 pub mod demux;
 pub mod egress;
+pub mod encodings;
 pub mod event_log;
 pub mod fanout;
 pub mod gather;
 pub mod gop;
+pub mod layers;
 pub mod load;
 pub mod meter;
 pub mod offer;
 pub mod outbox;
 pub mod quiet;
+pub mod report;
 pub mod runs;
 pub mod session;
 pub mod srtp;

@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
-use onair_media::MediaKind;
+use onair_media::{EncodingId, MediaKind};
 use str0m::IceCreds;
 use str0m::change::SdpOffer;
 
 /// What str0m can repeat in its answer.
 const MID_MAX_BYTES: usize = 16;
+
+/// What str0m can tell apart: longer names are cut.
+const RID_MAX_BYTES: usize = 8;
 
 /// Tells a publisher's session from a viewer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -56,11 +59,14 @@ pub struct OfferedTrack {
     pub mid: String,
     /// Audio or video.
     pub kind: MediaKind,
+    /// The encodings that a publisher sends at the same time, by `rid` (RFC 8851), as listed; empty where there is one.
+    pub encodings: Vec<String>,
 }
 
 impl Offer {
     /// Checks an offer: one BUNDLE group over all m-lines, at most one audio and one video, `rtcp-mux`, the right
-    /// direction. Candidates and simulcast lines are left out of what str0m sees.
+    /// direction. Candidates are left out of what str0m sees, and so is simulcast that is not up to three plain encodings
+    /// of a publisher's video: an answer without it makes the browser send one (RFC 8853 §5.3).
     ///
     /// # Errors
     /// [`OfferError::Malformed`] when it is not SDP, [`OfferError::NotAcceptable`] when it breaks RFC 9725 §4.2.
@@ -70,7 +76,7 @@ impl Offer {
         if media.is_empty() {
             return Err(malformed("it has no m-line"));
         }
-        let tracks = media.iter().map(|lines| track(lines)).collect::<Result<Vec<_>, _>>()?;
+        let tracks = media.iter().map(|lines| track(lines, role)).collect::<Result<Vec<_>, _>>()?;
         for kind in [MediaKind::Audio, MediaKind::Video] {
             if tracks.iter().filter(|track| track.kind == kind).count() > 1 {
                 return Err(not_acceptable(format!("more than one {} track", kind.as_str())));
@@ -78,13 +84,13 @@ impl Offer {
         }
         check_bundle(session, &tracks)?;
         check_payload_types(media)?;
-        let mut text = rendered(session, None);
+        let mut text = rendered(session, None, false);
         // In the order of the m-lines, which is the one that str0m understands.
         let mids: Vec<_> = tracks.iter().map(|track| track.mid.as_str()).collect();
         text.push_str(&format!("a=group:BUNDLE {}\r\n", mids.join(" ")));
-        for lines in media {
+        for (lines, track) in media.iter().zip(&tracks) {
             check_direction(session, lines, role)?;
-            text.push_str(&rendered(lines, Some(role)));
+            text.push_str(&rendered(lines, Some(role), !track.encodings.is_empty()));
         }
         let offer = Self { role, text, tracks };
         offer.to_str0m()?;
@@ -145,7 +151,7 @@ fn sections(text: &str) -> Result<Vec<Vec<&str>>, OfferError> {
     Ok(sections)
 }
 
-fn track(lines: &[&str]) -> Result<OfferedTrack, OfferError> {
+fn track(lines: &[&str], role: Role) -> Result<OfferedTrack, OfferError> {
     let m_line = lines.first().copied().unwrap_or_default();
     let mut words = m_line.trim_start_matches("m=").split(' ');
     let kind = match words.next() {
@@ -165,7 +171,33 @@ fn track(lines: &[&str]) -> Result<OfferedTrack, OfferError> {
     if mid.is_empty() || mid.len() > MID_MAX_BYTES || !mid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(not_acceptable(format!("an a=mid other than 1 to {MID_MAX_BYTES} of A-Z a-z 0-9 _")));
     }
-    Ok(OfferedTrack { mid: mid.into(), kind })
+    let is_pictures = role == Role::Publisher && kind == MediaKind::Video;
+    let encodings = if is_pictures { encodings(lines) } else { Vec::new() };
+    Ok(OfferedTrack { mid: mid.into(), kind, encodings })
+}
+
+/// Reads the encodings that are offered (RFC 8853 §5.1, RFC 8851 §10); none, unless all of it can be taken.
+fn encodings(lines: &[&str]) -> Vec<String> {
+    let named = |rid: &&str| lines.iter().any(|line| line.strip_prefix("a=rid:").is_some_and(|it| is_sent(it, rid)));
+    let is_plain =
+        |rid: &&str| (1..=RID_MAX_BYTES).contains(&rid.len()) && rid.bytes().all(|b| b.is_ascii_alphanumeric());
+    let offered = lines.iter().find_map(|line| line.strip_prefix("a=simulcast:send ")).unwrap_or_default();
+    let rids: Vec<_> = offered.trim().split(';').map(|rid| rid.trim_start_matches('~')).collect();
+    let is_each_once = rids.iter().collect::<HashSet<_>>().len() == rids.len();
+    let are_told_apart =
+        lines.iter().any(|line| line.starts_with("a=extmap:") && line.ends_with(ENCODING_EXTENSIONS[0]));
+    let can_be_taken = (2..=EncodingId::COUNT).contains(&rids.len()) && is_each_once && are_told_apart;
+    if can_be_taken && rids.iter().all(|rid| is_plain(rid) && named(rid)) {
+        rids.into_iter().map(str::to_owned).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Tells whether this describes an encoding that the other side sends, and no more: an answer may not take restrictions
+/// away (RFC 8851 §6), and str0m's has none.
+fn is_sent(description: &str, rid: &str) -> bool {
+    description.split_whitespace().eq([rid, "send"])
 }
 
 /// Checks that each payload type stands for one thing in the whole bundle (RFC 9143 §9.1): str0m takes it for granted.
@@ -196,6 +228,10 @@ fn check_bundle(session: &[&str], tracks: &[OfferedTrack]) -> Result<(), OfferEr
     }
 }
 
+/// The header extensions that tell encodings apart (RFC 8852 §4).
+const ENCODING_EXTENSIONS: [&str; 2] =
+    [" urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", " urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"];
+
 const DIRECTIONS: [&str; 4] = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
 
 fn check_direction(session: &[&str], lines: &[&str], role: Role) -> Result<(), OfferError> {
@@ -209,9 +245,9 @@ fn check_direction(session: &[&str], lines: &[&str], role: Role) -> Result<(), O
 }
 
 /// Renders a section; a media section gets the direction of the role.
-fn rendered(lines: &[&str], role: Option<Role>) -> String {
+fn rendered(lines: &[&str], role: Option<Role>, is_simulcast: bool) -> String {
     let mut text = String::new();
-    for line in lines.iter().filter(|line| is_kept(line)) {
+    for line in lines.iter().filter(|line| is_kept(line, is_simulcast)) {
         text.push_str(line);
         text.push_str("\r\n");
     }
@@ -221,14 +257,16 @@ fn rendered(lines: &[&str], role: Option<Role>) -> String {
     text
 }
 
-fn is_kept(line: &str) -> bool {
+fn is_kept(line: &str, is_simulcast: bool) -> bool {
     // An ICE-lite agent sends no checks, so it has no use for candidates: it learns an address from the checks that
     // come (RFC 8445 §7.3.1.3).
     let is_ice = line.starts_with("a=candidate:") || line == "a=end-of-candidates";
-    // One encoding a track is forwarded: an answer without these lines makes the browser send just one (RFC 8853 §5.3).
-    let is_simulcast = line.starts_with("a=simulcast:") || line.starts_with("a=rid:");
+    // The extensions too: str0m would keep packets that name an encoding apart from those that do not.
+    let is_of_encodings = line.starts_with("a=simulcast:")
+        || line.starts_with("a=rid:")
+        || (line.starts_with("a=extmap:") && ENCODING_EXTENSIONS.iter().any(|uri| line.ends_with(uri)));
     let is_bundle = line.starts_with("a=group:BUNDLE");
-    !is_ice && !is_simulcast && !is_bundle && !DIRECTIONS.contains(&line)
+    !is_ice && (is_simulcast || !is_of_encodings) && !is_bundle && !DIRECTIONS.contains(&line)
 }
 
 /// Holds what a PATCH may say that matters to an ICE-lite agent: credentials (RFC 8840 §9,
@@ -306,6 +344,41 @@ mod tests {
         assert!(offer.text.contains("a=group:BUNDLE 0 1\r\n"));
         let kinds: Vec<_> = offer.tracks().iter().map(|track| track.kind).collect();
         assert_eq!(kinds, [MediaKind::Audio, MediaKind::Video]);
+    }
+
+    #[test]
+    fn simulcast_is_taken_as_a_whole_or_not_at_all() {
+        let rids = |lines: &str, role| {
+            let extension = "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n";
+            let offer = Offer::parse(&format!("{OFFER}{extension}{lines}"), role);
+            let offer = offer.unwrap_or_else(|error| panic!("{lines:?}: {error}"));
+            let encodings = offer.tracks()[1].encodings.clone();
+            assert_eq!(offer.text.contains("a=simulcast"), !encodings.is_empty(), "{lines:?}");
+            assert_eq!(offer.text.contains("rtp-stream-id"), !encodings.is_empty(), "{lines:?}");
+            encodings
+        };
+        let three = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;~f\r\n";
+        assert_eq!(rids(three, Role::Publisher), ["q", "h", "f"]);
+        // Nothing would tell its packets apart.
+        let offer = Offer::parse(&format!("{OFFER}{three}"), Role::Publisher).unwrap();
+        assert!(offer.tracks()[1].encodings.is_empty() && !offer.text.contains("a=rid"));
+        let none = [
+            "",
+            "a=rid:q send\r\na=simulcast:send q;h\r\n",
+            "a=rid:q send\r\na=simulcast:send q;q\r\n",
+            "a=rid:q send\r\na=simulcast:send q\r\n",
+            "a=rid:q send\r\na=rid:h recv\r\na=simulcast:send q;h\r\n",
+            "a=rid:q send\r\na=rid:h send max-width=640\r\na=simulcast:send q;h\r\n",
+            "a=rid:q send\r\na=rid:h send\r\na=simulcast:send q,h;h\r\n",
+            "a=rid:aLongName send\r\na=rid:h send\r\na=simulcast:send aLongName;h\r\n",
+            "a=rid:1 send\r\na=rid:2 send\r\na=rid:3 send\r\na=rid:4 send\r\na=simulcast:send 1;2;3;4\r\n",
+        ];
+        for lines in none {
+            assert_eq!(rids(lines, Role::Publisher), [""; 0], "{lines:?}");
+        }
+        let viewer = OFFER.replace("a=sendonly", "a=recvonly");
+        let offer = Offer::parse(&format!("{viewer}{three}"), Role::Viewer).unwrap();
+        assert!(offer.tracks()[1].encodings.is_empty() && !offer.text.contains("a=rid"));
     }
 
     #[test]

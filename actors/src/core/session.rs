@@ -9,14 +9,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use onair_media::{Codec, MediaKind, RtpPacket, SenderReport};
+use onair_media::{Codec, EncodingId, EncodingSet, MediaKind, RtpPacket, SenderReport};
 use serde::Serialize;
 use str0m::ice::StunMessage;
-use str0m::media::{KeyframeRequestKind, Mid, Pt};
+use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::RawPacket;
+use str0m::rtp::{RawPacket, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output as RtcOutput, Rtc, RtcError};
 
+mod arrivals;
 mod identity;
 mod ingest;
 pub mod key_tap;
@@ -25,7 +26,7 @@ mod viewing;
 pub use identity::{Identity, IdentityError};
 
 use self::identity::{config, known_codec};
-use self::ingest::{Ingest, Noted};
+use self::ingest::{Arrived, Ingest, Noted};
 use self::key_tap::capture;
 use self::viewing::Viewing;
 use super::egress::EgressOrder;
@@ -41,8 +42,6 @@ pub enum Output {
     Transmit(SocketAddr, Vec<u8>),
     /// A packet of the publisher.
     Packet(RtpPacket),
-    /// The viewer wants a keyframe.
-    KeyframeWanted,
     /// For the media plane of a viewer.
     Egress(EgressOrder),
     /// ICE and DTLS are through.
@@ -82,6 +81,8 @@ pub struct Session {
     mids: Mids,
     /// The codec of each RTP payload type, as negotiated.
     codecs: Vec<(Pt, Codec)>,
+    /// The names of the publisher's encodings, by their numbers; empty where there is one.
+    rids: Vec<Rid>,
     /// What a viewer's media plane needs of the session; `None` for a publisher.
     viewing: Option<Viewing>,
     /// What came of a publisher.
@@ -149,7 +150,8 @@ impl Session {
             offer,
             mids: Mids::default(),
             codecs: Vec::new(),
-            viewing: (role == Role::Viewer).then(|| Viewing::new(keys, seed)),
+            rids: Vec::new(),
+            viewing: (role == Role::Viewer).then(|| Viewing::new(keys, seed, now)),
             ingest: Ingest::default(),
             outputs: VecDeque::new(),
             next_timeout: now,
@@ -198,6 +200,11 @@ impl Session {
     /// Tells whether this session can carry a codec.
     pub fn carries(&self, codec: Codec) -> bool {
         self.payload_type(codec).is_some()
+    }
+
+    /// Returns the names of the publisher's encodings, by their numbers; empty where there is one.
+    pub fn encoding_names(&self) -> Vec<String> {
+        self.rids.iter().map(ToString::to_string).collect()
     }
 
     /// Tells which kinds of tracks the session has.
@@ -274,13 +281,29 @@ impl Session {
         }
     }
 
-    /// Asks the publisher for a keyframe (PLI, RFC 4585 §6.3.1).
-    pub fn request_keyframe(&mut self, now: Instant) {
+    /// Asks the publisher for a keyframe of some encodings (PLI, RFC 4585 §6.3.1).
+    pub fn request_keyframe(&mut self, encodings: EncodingSet, now: Instant) {
         let Some(mid) = self.mids.video else { return };
-        if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(mid, None) {
-            stream.request_keyframe(KeyframeRequestKind::Pli);
-            self.drive(now);
+        let named: Vec<_> = match self.rids.as_slice() {
+            [] => vec![None],
+            rids => encodings.iter().filter_map(|id| rids.get(usize::from(id.0))).map(|rid| Some(*rid)).collect(),
+        };
+        for rid in named {
+            if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(mid, rid) {
+                stream.request_keyframe(KeyframeRequestKind::Pli);
+                self.drive(now);
+            }
         }
+    }
+
+    /// Returns the encoding that an SSRC of the publisher's video belongs to; `None`: one that was not agreed upon.
+    fn encoding_of(&mut self, ssrc: Ssrc) -> Option<EncodingId> {
+        if self.rids.is_empty() {
+            return Some(EncodingId::default());
+        }
+        let rid = self.rtc.direct_api().stream_rx(&ssrc)?.rid()?;
+        let at = self.rids.iter().position(|it| *it == rid)?;
+        u8::try_from(at).ok().map(EncodingId)
     }
 
     /// Says goodbye to the peer (RTCP BYE, DTLS close_notify) and ends.
@@ -336,6 +359,7 @@ impl Session {
                 MediaKind::Audio => self.mids.audio = Some(mid),
                 MediaKind::Video => self.mids.video = Some(mid),
             }
+            self.rids.extend(track.encodings.iter().map(|rid| Rid::from(rid.as_str())));
         }
         Ok(())
     }
@@ -409,7 +433,11 @@ impl Session {
             return;
         }
         let header = &packet.header;
-        let noted = self.ingest.note(codec, *header.ssrc, *packet.seq_no, header.timestamp, &packet.payload);
+        let is_video = codec.kind() == MediaKind::Video;
+        let encoding = if is_video { self.encoding_of(header.ssrc) } else { Some(EncodingId::default()) };
+        let Some(encoding) = encoding else { return };
+        let (ssrc, seq_no, timestamp, payload) = (*header.ssrc, *packet.seq_no, header.timestamp, &packet.payload);
+        let noted = self.ingest.note(&Arrived { codec, encoding, ssrc, seq_no, timestamp, payload });
         let Some(Noted { seq_no, starts_keyframe }) = noted else { return };
         self.state.packets += 1;
         let sender_report = packet.last_sender_info.map(|info| SenderReport {
@@ -418,6 +446,7 @@ impl Session {
         });
         self.outputs.push_back(Output::Packet(RtpPacket {
             codec,
+            encoding,
             seq_no,
             timestamp: header.timestamp,
             marker: header.marker,

@@ -4,14 +4,16 @@ use std::time::{Instant, SystemTime};
 
 use actix::prelude::*;
 use chrono::{DateTime, SecondsFormat, Utc};
-use onair_media::{MediaKind, RoomName};
+use onair_media::{EncodingId, MediaKind, RoomName};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Room;
 use super::sessions::Stage;
+use crate::core::encodings::Encoding;
 use crate::core::meter::TrackFigures;
 use crate::core::offer::Role;
+use crate::core::report::Finding;
 use crate::observe::{Observe, PATIENCE, observe, observe_all};
 use crate::packager::{HlsStatus, PackagerStatus, RecordingStatus, Status};
 
@@ -39,6 +41,8 @@ pub struct RoomDescription {
     pub viewers: ViewerCounts,
     /// What is published.
     pub tracks: Vec<TrackDescription>,
+    /// What is wrong with it.
+    pub report: Vec<Finding>,
     /// Whether HLS can be had.
     pub hls: HlsStatus,
     /// What becomes of it.
@@ -81,6 +85,9 @@ pub struct TrackDescription {
     /// Height in pixels, once a keyframe was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
+    /// What the publisher sends at the same time (simulcast), the best first; left out where that is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<EncodingDescription>,
     /// Samples per second, for audio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<u32>,
@@ -89,11 +96,30 @@ pub struct TrackDescription {
     pub channels: Option<u8>,
 }
 
+/// Describes one encoding of a video that comes in several.
+#[derive(Debug, Serialize)]
+pub struct EncodingDescription {
+    /// The name that the publisher gave it (`rid`, RFC 8851).
+    pub encoding: String,
+    /// Width in pixels, once a keyframe was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels, once a keyframe was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Payload bits per second.
+    pub bitrate_bps: u64,
+    /// Frames per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_rate: Option<f64>,
+}
+
 impl TrackDescription {
-    fn new(figures: TrackFigures, dimensions: Option<(u32, u32)>) -> Self {
+    fn new(figures: TrackFigures, dimensions: Option<(u32, u32)>, encodings: Vec<EncodingDescription>) -> Self {
         let is_audio = figures.kind == MediaKind::Audio;
         let dimensions = dimensions.filter(|_| !is_audio);
         Self {
+            encodings,
             width: dimensions.map(|(width, _)| width),
             height: dimensions.map(|(_, height)| height),
             sample_rate: is_audio.then(|| figures.codec.clock_rate_hz()),
@@ -108,11 +134,12 @@ impl Handler<Describe> for Room {
 
     fn handle(&mut self, describe: Describe, _: &mut Self::Context) -> Self::Result {
         let now = Instant::now();
-        let mut figures: Vec<_> = self.meters.values().map(|meter| meter.figures(now)).collect();
-        figures.sort_by_key(|figures| figures.kind);
+        let (mut figures, mut encodings) = (self.figures(now), self.describe_encodings(now));
         let (room, state) = (self.name.clone(), self.state());
         let live_since = self.live_since.map(rfc3339);
         let whep = self.viewers();
+        let best = self.encodings.ranked().next().map_or_else(EncodingId::default, |(id, _)| id);
+        let report = self.report.findings(best, now);
         let packager = self.packager.as_ref().or_else(|| self.finishing.last()).cloned();
         let actors = describe.with_actors.then(|| self.observe_actors());
         Box::pin(async move {
@@ -120,7 +147,12 @@ impl Handler<Describe> for Room {
                 Some(packager) => packager.send(Status).timeout(PATIENCE).await.unwrap_or_default(),
                 None => PackagerStatus::default(),
             };
-            let tracks = figures.into_iter().map(|figures| TrackDescription::new(figures, status.dimensions)).collect();
+            let mut describe = |figures: TrackFigures| {
+                let is_video = figures.kind == MediaKind::Video;
+                let encodings = if is_video { std::mem::take(&mut encodings) } else { Vec::new() };
+                TrackDescription::new(figures, status.dimensions, encodings)
+            };
+            let tracks = figures.drain(..).map(&mut describe).collect();
             let viewers = ViewerCounts { whep, hls: status.hls_viewers };
             let actors = match actors {
                 Some(actors) => Some(actors.await),
@@ -132,6 +164,7 @@ impl Handler<Describe> for Room {
                 live_since,
                 viewers,
                 tracks,
+                report,
                 hls: status.hls,
                 recording: status.recording,
                 actors,
@@ -147,6 +180,32 @@ impl Room {
             (_, Some(_)) => RoomState::Reconnecting,
             _ => RoomState::Idle,
         }
+    }
+
+    /// Returns the figures of each track, video before audio; those of the best encoding where there are several.
+    fn figures(&self, now: Instant) -> Vec<TrackFigures> {
+        let best = self.encodings.ranked().next().map(|(id, _)| id);
+        let is_shown = |kind, id| kind == MediaKind::Audio || best.is_none_or(|best| best == id);
+        let meters = self.meters.iter().filter(|((kind, id), _)| is_shown(*kind, *id));
+        let mut figures: Vec<_> = meters.map(|(_, meter)| meter.figures(now)).collect();
+        figures.sort_by_key(|figures| figures.kind);
+        figures.dedup_by_key(|figures| figures.kind);
+        figures
+    }
+
+    fn describe_encodings(&self, now: Instant) -> Vec<EncodingDescription> {
+        let Some(names) = self.publisher.as_ref().map(|publisher| &publisher.encodings) else { return Vec::new() };
+        let describe = |(id, encoding): (EncodingId, &Encoding)| {
+            let figures = self.meters.get(&(MediaKind::Video, id)).map(|meter| meter.figures(now));
+            Some(EncodingDescription {
+                encoding: names.get(usize::from(id.0))?.clone(),
+                width: encoding.size.map(|(width, _)| width),
+                height: encoding.size.map(|(_, height)| height),
+                bitrate_bps: figures.as_ref().map_or(0, |figures| figures.bitrate_bps),
+                frame_rate: figures.and_then(|figures| figures.frame_rate),
+            })
+        };
+        self.encodings.ranked().filter_map(describe).collect()
     }
 
     pub(super) fn viewers(&self) -> usize {

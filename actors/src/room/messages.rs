@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use onair_media::PacketBatch;
+use onair_media::{EncodingSet, PacketBatch};
 
 use crate::core::offer::{Offer, OfferError, Role};
 use crate::core::session::EndReason;
@@ -23,10 +23,10 @@ pub struct Media {
     pub after_gap: bool,
 }
 
-/// Asks for a keyframe; many become one. *At most once.*
+/// Asks for a keyframe of some encodings; many become one. *At most once.*
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RequestKeyframe;
+pub struct RequestKeyframe(pub EncodingSet);
 
 /// Takes a publisher in. Returns its session, or why not. *Reliable.*
 #[derive(Debug, Message)]

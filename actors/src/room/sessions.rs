@@ -54,6 +54,8 @@ pub(super) struct Waiting {
 pub(super) struct Joining {
     pub(super) admitted: Admitted,
     pub(super) kinds: Vec<MediaKind>,
+    /// The names of a publisher's encodings; empty where there is one.
+    pub(super) encodings: Vec<String>,
 }
 
 impl Room {
@@ -72,7 +74,8 @@ impl Room {
         };
         let (mut session, answer) = Session::accept(Arc::clone(&self.shared.identity), offer, random(), now)?;
         self.check_common_codec(role, &session)?;
-        let (id, etag, kinds) = (SessionId::random(), ETag::random(), session.kinds());
+        let (id, etag) = (SessionId::random(), ETag::random());
+        let (kinds, encodings) = (session.kinds(), session.encoding_names());
         // Ahead of the answer: the workers know the session before the client does.
         let route = Route::Waiting(ctx.address().recipient());
         let registration = self.shared.directory.register(session.local_ufrag(), id, route);
@@ -81,7 +84,7 @@ impl Room {
         self.sessions.insert(id, Member { role, stage: Stage::Waiting(Box::new(waiting)), waits_until });
         self.watch_deadlines(now, ctx);
         info!(room = %self.name, session = %id.short(), ?role, "session accepted");
-        Ok(Joining { admitted: Admitted { session: id, answer, etag }, kinds })
+        Ok(Joining { admitted: Admitted { session: id, answer, etag }, kinds, encodings })
     }
 
     /// A viewer that can play nothing of what is live learns it now, not from a black picture.
@@ -90,7 +93,8 @@ impl Room {
             return Ok(());
         }
         let wanted = session.kinds();
-        let mut live = self.meters.iter().filter(|(kind, _)| wanted.contains(kind)).map(|(_, meter)| meter.codec());
+        let mut live =
+            self.meters.iter().filter(|((kind, _), _)| wanted.contains(kind)).map(|(_, meter)| meter.codec());
         match live.find(|codec| !session.carries(*codec)) {
             Some(codec) => {
                 let why = format!("the broadcast is {codec:?}, which the offer does not accept");

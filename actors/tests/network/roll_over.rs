@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onair_media::{Codec, PacketBatch, RtpPacket, SourceId};
+use onair_media::{Codec, EncodingId, PacketBatch, RtpPacket, SourceId};
 
 use crate::support::netem::Conditions;
 use crate::support::stage::Stage;
@@ -18,6 +18,7 @@ fn more_than_65536_packets_are_decrypted() {
     stage.view(Conditions::GOOD);
     for first in (0..PACKETS).step_by(BATCH as usize) {
         let packets = (first..first + BATCH).map(|number| RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             // The publisher's own numbers began long ago.
             seq_no: 1_000_000 + number,

@@ -19,8 +19,8 @@ pub(super) struct Sequence {
     level_idx: u8,
     high_tier: bool,
     color: Color,
-    width: u32,
-    height: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
 }
 
 impl Sequence {

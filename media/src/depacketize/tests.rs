@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::CodecConfig;
+use crate::packet::EncodingId;
 
 /// Baseline, 1280x720, and a picture parameter set 0 that refers to it.
 const SPS: [u8; 9] = [0x67, 0x42, 0xe0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xe8];
@@ -34,6 +35,7 @@ impl Bench {
     fn packet(&mut self, codec: Codec, timestamp: u32, payload: &[u8]) -> RtpPacket {
         self.seq_no += 1;
         RtpPacket {
+            encoding: EncodingId::default(),
             codec,
             seq_no: self.seq_no,
             timestamp,

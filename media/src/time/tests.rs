@@ -5,11 +5,21 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::packet::SenderReport;
+use crate::packet::{EncodingId, SenderReport};
 
 fn packet(codec: Codec, timestamp: u32, received_at: Instant, sender_report: Option<SenderReport>) -> RtpPacket {
     let payload = [0_u8].into();
-    RtpPacket { codec, seq_no: 0, timestamp, marker: true, starts_keyframe: true, payload, received_at, sender_report }
+    RtpPacket {
+        codec,
+        encoding: EncodingId::default(),
+        seq_no: 0,
+        timestamp,
+        marker: true,
+        starts_keyframe: true,
+        payload,
+        received_at,
+        sender_report,
+    }
 }
 
 fn report(ntp_ms: u64, rtp_timestamp: u32) -> Option<SenderReport> {

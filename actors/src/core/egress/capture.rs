@@ -51,7 +51,7 @@ fn abs_diff(a: Instant, b: Instant) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use onair_media::Codec;
+    use onair_media::{Codec, EncodingId};
 
     use super::*;
 
@@ -59,6 +59,7 @@ mod tests {
     fn sender_reports_keep_both_tracks_on_one_clock() {
         let start = Instant::now();
         let packet = |codec, timestamp, received_at| RtpPacket {
+            encoding: EncodingId::default(),
             codec,
             seq_no: 1,
             timestamp,

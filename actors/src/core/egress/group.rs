@@ -5,12 +5,12 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use onair_media::PacketBatch;
+use onair_media::{EncodingSet, PacketBatch};
 use serde::Serialize;
 
 use super::EgressOrder;
 use super::buffer::SendBuffer;
-use super::log::PacketLog;
+use super::logs::Logs;
 use super::track::Turn;
 use super::viewer::Egress;
 use crate::core::wall_clock::WallClock;
@@ -22,12 +22,13 @@ use crate::core::wall_clock::WallClock;
 #[derive(Debug)]
 pub struct EgressGroup<K> {
     clock: WallClock,
-    log: PacketLog,
+    logs: Logs,
     viewers: Vec<(K, Egress)>,
     places: HashMap<K, usize>,
     /// Whose turn it is.
     turn: usize,
-    wants_keyframe: bool,
+    /// The encodings of which viewers miss a keyframe.
+    wants_keyframe: EncodingSet,
     /// Sums of those who have left.
     left: Sums,
 }
@@ -69,18 +70,18 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
     pub fn new(clock: WallClock) -> Self {
         Self {
             clock,
-            log: PacketLog::default(),
+            logs: Logs::default(),
             viewers: Vec::new(),
             places: HashMap::new(),
             turn: 0,
-            wants_keyframe: false,
+            wants_keyframe: EncodingSet::default(),
             left: Sums::default(),
         }
     }
 
     /// Takes a batch in. `after_gap` says that packets before it were withheld.
     pub fn push(&mut self, batch: &PacketBatch, after_gap: bool) {
-        self.log.push(batch, after_gap);
+        self.logs.push(batch, after_gap);
     }
 
     /// Does what a viewer's session asks for. Returns where `out` is to be sent, when that makes datagrams.
@@ -89,6 +90,13 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
             EgressOrder::Attach(egress) => self.attach(key, *egress, now),
             EgressOrder::Detach => self.detach(key),
             EgressOrder::Resend(seq_nos) => return self.resend(key, &seq_nos, now, out),
+            EgressOrder::KeyframeWanted => {
+                let mut encodings = EncodingSet::default();
+                self.with(key, |egress| encodings = egress.encodings());
+                self.wants_keyframe.extend(encodings);
+            }
+            EgressOrder::Arrivals(arrivals) => self.with(key, |egress| egress.arrivals(&arrivals, now)),
+            EgressOrder::Lossy => self.with(key, Egress::lossy),
             EgressOrder::Known(kind) => self.with(key, |egress| egress.known(kind)),
             EgressOrder::Redirect(destination) => self.with(key, |egress| egress.redirect(destination)),
             EgressOrder::Pause => self.pause(key, true, now),
@@ -100,7 +108,7 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
     /// Takes a viewer in; one with the same key is replaced.
     fn attach(&mut self, key: K, mut egress: Egress, now: Instant) {
         self.detach(key);
-        self.wants_keyframe |= egress.join(&self.log, now);
+        self.wants_keyframe.extend(egress.join(&self.logs, now));
         self.places.insert(key, self.viewers.len());
         self.viewers.push((key, egress));
     }
@@ -119,14 +127,14 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
     /// `None`: nobody has anything to get now. Who catches up has more to get a little later; more media will tell when.
     pub fn next(&mut self, now: Instant, out: &mut SendBuffer) -> Option<SocketAddr> {
         out.clear();
-        let turn = Turn { log: &self.log, now, clock: self.clock };
+        let turn = Turn { logs: &self.logs, now, clock: self.clock };
         for _ in 0..self.viewers.len() {
             self.turn = if self.turn + 1 < self.viewers.len() { self.turn + 1 } else { 0 };
             let (_, egress) = &mut self.viewers[self.turn];
             // A turn may go by without a packet for this viewer: then it has another.
-            while egress.has_news(&self.log) {
+            while egress.has_news(&self.logs) {
                 let before = egress.progress();
-                self.wants_keyframe |= egress.fill(&turn, out);
+                self.wants_keyframe.extend(egress.fill(&turn, out));
                 if !out.is_empty() {
                     return Some(egress.destination());
                 }
@@ -141,14 +149,14 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
     /// Writes what a viewer asks for again into `out`, and returns where it goes, if it is there.
     fn resend(&mut self, key: K, seq_nos: &[u16], now: Instant, out: &mut SendBuffer) -> Option<SocketAddr> {
         out.clear();
-        let turn = Turn { log: &self.log, now, clock: self.clock };
+        let turn = Turn { logs: &self.logs, now, clock: self.clock };
         let (_, egress) = self.viewers.get_mut(*self.places.get(&key)?)?;
         egress.resend(seq_nos, &turn, out);
         (!out.is_empty()).then(|| egress.destination())
     }
 
-    /// Tells, once, that a viewer wants a keyframe.
-    pub fn take_keyframe_wish(&mut self) -> bool {
+    /// Tells, once, of which encodings viewers want a keyframe.
+    pub fn take_keyframe_wish(&mut self) -> EncodingSet {
         std::mem::take(&mut self.wants_keyframe)
     }
 
@@ -156,7 +164,7 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
     pub fn counts(&self) -> EgressCounts {
         let mut sums = self.left;
         self.viewers.iter().for_each(|(_, egress)| sums.add(egress.counts()));
-        let (kept_packets, kept_bytes) = self.log.kept();
+        let (kept_packets, kept_bytes) = self.logs.kept();
         EgressCounts {
             viewers: self.viewers.len(),
             sent_packets: sums.sent,
@@ -168,9 +176,9 @@ impl<K: Copy + Eq + Hash> EgressGroup<K> {
     }
 
     fn pause(&mut self, key: K, is_paused: bool, now: Instant) {
-        let mut wants_keyframe = false;
+        let mut wants_keyframe = EncodingSet::default();
         self.with(key, |egress| wants_keyframe = egress.pause(is_paused, now));
-        self.wants_keyframe |= wants_keyframe;
+        self.wants_keyframe.extend(wants_keyframe);
     }
 
     fn with(&mut self, key: K, act: impl FnOnce(&mut Egress)) {

@@ -1,7 +1,7 @@
 //! Writes RTP headers (RFC 3550 §5.1) with one-byte header extensions (RFC 8285 §4.2).
 
-/// The most bytes of an extension block here: its own header, a send time, and a MID of sixteen bytes.
-const EXTENSIONS_MAX_BYTES: usize = 4 + 4 + 17 + 3;
+/// The most bytes of an extension block here: its own header, a number, a send time, and a MID of sixteen bytes.
+const EXTENSIONS_MAX_BYTES: usize = 4 + 3 + 4 + 17;
 
 /// Begins a block of one-byte extensions.
 const ONE_BYTE_FORM: [u8; 2] = [0xbe, 0xde];
@@ -22,16 +22,21 @@ pub(super) struct Header {
 pub(super) struct Extensions {
     bytes: [u8; EXTENSIONS_MAX_BYTES],
     len: usize,
+    /// Whether the block begins with a number that is another one in each packet.
+    is_numbered: bool,
 }
 
 /// An extension's number and value; a value has 1 to 16 bytes.
 pub(super) type Element<'a> = (u8, &'a [u8]);
 
 impl Extensions {
-    /// Writes a block of up to two elements. What the one-byte form cannot carry is left out.
-    pub(super) fn new(elements: [Option<Element<'_>>; 2]) -> Self {
-        let mut block = Self::default();
-        for (id, value) in elements.into_iter().flatten() {
+    /// Writes a block: a place for the packet's number, if that extension is used, and up to two elements. What the one-byte
+    /// form cannot carry is left out.
+    pub(super) fn new(number: Option<u8>, elements: [Option<Element<'_>>; 2]) -> Self {
+        let number = number.filter(|id| matches!(id, 1..=14));
+        let mut block = Self { is_numbered: number.is_some(), ..Self::default() };
+        let number = number.map(|id| (id, &[0, 0][..]));
+        for (id, value) in std::iter::once(number).chain(elements).flatten() {
             if !matches!((id, value.len()), (1..=14, 1..=16)) {
                 continue;
             }
@@ -46,6 +51,18 @@ impl Extensions {
             block.bytes[2..4].copy_from_slice(&words.to_be_bytes());
         }
         block
+    }
+
+    /// Sets the packet's number, where there is a place for it.
+    pub(super) fn set_number(&mut self, number: u16) {
+        if self.is_numbered {
+            self.bytes[5..7].copy_from_slice(&number.to_be_bytes());
+        }
+    }
+
+    /// Tells whether each packet is to have a number.
+    pub(super) const fn is_numbered(&self) -> bool {
+        self.is_numbered
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -83,7 +100,7 @@ mod tests {
     #[test]
     fn a_header_is_written_as_rfc_3550_draws_it() {
         let mut out = vec![1];
-        assert_eq!(HEADER.write(&Extensions::new([None, None]), &mut out), 12);
+        assert_eq!(HEADER.write(&Extensions::new(None, [None, None]), &mut out), 12);
         assert_eq!(out, [1, 0x80, 0xe0, 0x12, 0x34, 0, 0, 0, 7, 0xde, 0xad, 0xbe, 0xef]);
         let padded = Header { is_padded: true, marker: false, ..HEADER };
         out.clear();
@@ -94,13 +111,22 @@ mod tests {
     #[test]
     fn extensions_fill_words() {
         let mut out = Vec::new();
-        let extensions = Extensions::new([Some((2, &[1, 2, 3])), Some((4, b"v0"))]);
+        let extensions = Extensions::new(None, [Some((2, &[1, 2, 3])), Some((4, b"v0"))]);
         assert_eq!(HEADER.write(&extensions, &mut out), 24);
         assert_eq!(out[0], 0x90);
         assert_eq!(out[12..], [0xbe, 0xde, 0, 2, 0x22, 1, 2, 3, 0x41, b'v', b'0', 0]);
         // Neither number 15, which is reserved, nor an empty value.
-        assert!(Extensions::new([Some((15, &[1])), Some((3, &[]))]).is_empty());
-        let longest = Extensions::new([Some((1, &[0; 3])), Some((14, &[b'm'; 16]))]);
+        assert!(Extensions::new(Some(0), [Some((15, &[1])), Some((3, &[]))]).is_empty());
+        let longest = Extensions::new(Some(3), [Some((1, &[0; 3])), Some((14, &[b'm'; 16]))]);
         assert_eq!(longest.len, EXTENSIONS_MAX_BYTES);
+    }
+
+    #[test]
+    fn each_packet_has_its_number() {
+        let mut extensions = Extensions::new(Some(3), [Some((2, &[1, 2, 3])), None]);
+        extensions.set_number(0x1234);
+        let mut out = Vec::new();
+        HEADER.write(&extensions, &mut out);
+        assert_eq!(out[12..], [0xbe, 0xde, 0, 2, 0x31, 0x12, 0x34, 0x22, 1, 2, 3, 0]);
     }
 }

@@ -1,9 +1,10 @@
-//! The packets of a room on one worker: what viewers have yet to get, may ask for again, or begin with.
+//! The packets of one stream of a room, its sound or one encoding of its video, on one worker: what viewers have yet to
+//! get, may ask for again, or begin with.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use onair_media::{MediaKind, PacketBatch, RtpPacket, SourceId};
+use onair_media::{MediaKind, RtpPacket, SourceId};
 
 use super::capture::CaptureClock;
 use super::equalise::paddings;
@@ -28,8 +29,8 @@ pub(super) struct Entry {
     pub(super) after_gap: bool,
 }
 
-/// What a packet is known by at its publisher: source, track and sequence number.
-type Name = (SourceId, MediaKind, u64);
+/// What a packet is known by at its publisher: source and sequence number.
+type Name = (SourceId, u64);
 
 /// Holds packets under numbers that only grow, in order of arrival.
 #[derive(Debug, Default)]
@@ -42,8 +43,6 @@ pub(super) struct PacketLog {
     /// Where each packet is, by what its publisher named it.
     names: HashMap<Name, u64>,
     bytes: usize,
-    source: Option<SourceId>,
-    clock: CaptureClock,
     /// Whether packets were withheld before the next one.
     has_gap: bool,
     /// The newest timestamp of the source's video.
@@ -51,39 +50,47 @@ pub(super) struct PacketLog {
 }
 
 impl PacketLog {
-    /// Appends a batch. `after_gap` says that packets before it were withheld.
-    pub(super) fn push(&mut self, batch: &PacketBatch, after_gap: bool) {
-        if self.source != Some(batch.source) {
-            (self.source, self.keyframe, self.newest_video) = (Some(batch.source), None, None);
-        }
-        if after_gap {
-            (self.keyframe, self.has_gap) = (None, true);
-        }
-        let paddings = paddings(&batch.packets);
-        for (packet, padding) in batch.packets.iter().zip(paddings) {
-            let name = (batch.source, packet.codec.kind(), packet.seq_no);
+    /// Notes that another publisher begins.
+    pub(super) fn begin_source(&mut self) {
+        (self.keyframe, self.newest_video) = (None, None);
+    }
+
+    /// Notes that packets were withheld.
+    pub(super) fn note_gap(&mut self) {
+        (self.keyframe, self.has_gap) = (None, true);
+    }
+
+    /// Appends packets of the present source that left the socket together.
+    pub(super) fn push<'a>(
+        &mut self,
+        source: SourceId,
+        packets: impl Iterator<Item = &'a RtpPacket> + Clone,
+        clock: &mut CaptureClock,
+    ) {
+        let sizes: Vec<_> = packets.clone().map(|packet| packet.payload.len()).collect();
+        for (packet, padding) in packets.zip(paddings(&sizes)) {
+            let name = (source, packet.seq_no);
             // One that came before must not leave again: under one number a viewer's key protects one packet only.
             if self.names.contains_key(&name) {
                 continue;
             }
+            let is_video = packet.codec.kind() == MediaKind::Video;
             self.names.insert(name, self.end());
-            self.note_video(packet);
+            if is_video {
+                self.note_video(packet);
+            }
             self.bytes += packet.payload.len();
             self.entries.push_back(Entry {
-                source: batch.source,
+                source,
                 packet: packet.clone(),
-                captured_at: self.clock.captured_at(batch.source, packet),
-                padding,
+                captured_at: clock.captured_at(source, packet),
+                padding: if is_video { padding } else { 0 },
                 after_gap: std::mem::take(&mut self.has_gap),
             });
         }
-        self.let_go();
     }
 
     fn note_video(&mut self, packet: &RtpPacket) {
-        if packet.codec.kind() != MediaKind::Video {
-            return;
-        }
         if packet.starts_keyframe {
             self.keyframe = Some(self.end());
         }
@@ -124,9 +131,9 @@ impl PacketLog {
         self.entries.back()
     }
 
-    /// Finds a video packet by the sequence number that its publisher gave it.
+    /// Finds a packet by the sequence number that its publisher gave it.
     pub(super) fn find(&self, source: SourceId, seq_no: u64) -> Option<&Entry> {
-        self.get(*self.names.get(&(source, MediaKind::Video, seq_no))?)
+        self.get(*self.names.get(&(source, seq_no))?)
     }
 
     /// Returns how many packets and bytes are kept.
@@ -134,8 +141,8 @@ impl PacketLog {
         (self.entries.len(), self.bytes)
     }
 
-    fn let_go(&mut self) {
-        let Some(now) = self.entries.back().map(|entry| entry.packet.received_at) else { return };
+    /// Forgets what is of no use any more at `now`.
+    pub(super) fn let_go(&mut self, now: Instant) {
         let age = |entry: &Entry| now.saturating_duration_since(entry.packet.received_at);
         while let Some(first) = self.entries.front() {
             let is_old = age(first) > KEPT_FOR;
@@ -151,7 +158,7 @@ impl PacketLog {
     fn pop(&mut self) {
         let Some(first) = self.entries.pop_front() else { return };
         self.bytes -= first.packet.payload.len();
-        self.names.remove(&(first.source, first.packet.codec.kind(), first.packet.seq_no));
+        self.names.remove(&(first.source, first.packet.seq_no));
         self.begin += 1;
         self.keyframe = self.keyframe.filter(|keyframe| *keyframe >= self.begin);
     }
@@ -159,12 +166,13 @@ impl PacketLog {
 
 #[cfg(test)]
 mod tests {
-    use onair_media::Codec;
+    use onair_media::{Codec, EncodingId};
 
     use super::*;
 
-    fn batch(source: u32, seq_no: u64, at: Instant, starts_keyframe: bool, bytes: usize) -> PacketBatch {
+    fn push(log: &mut PacketLog, source: u32, seq_no: u64, at: Instant, starts_keyframe: bool, bytes: usize) {
         let packet = RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             seq_no,
             timestamp: seq_no as u32 * 3000,
@@ -174,7 +182,8 @@ mod tests {
             received_at: at,
             sender_report: None,
         };
-        PacketBatch { source: SourceId(source), packets: vec![packet] }
+        log.push(SourceId(source), [packet].iter(), &mut CaptureClock::default());
+        log.let_go(at);
     }
 
     #[test]
@@ -183,13 +192,13 @@ mod tests {
         let mut log = PacketLog::default();
         // A keyframe, then fourteen seconds without one, ten packets a second.
         for number in 0..140 {
-            log.push(&batch(1, number, start + Duration::from_millis(100 * number), number == 20, 100), false);
+            push(&mut log, 1, number, start + Duration::from_millis(100 * number), number == 20, 100);
         }
         assert_eq!((log.begin(), log.keyframe(), log.end()), (20, Some(20), 140));
         assert_eq!(log.find(SourceId(1), 20).unwrap().packet.seq_no, 20);
         assert!(log.find(SourceId(1), 19).is_none());
         // The next keyframe sends the old ones away, but for what may be asked for again.
-        log.push(&batch(1, 140, start + Duration::from_secs(14), true, 100), false);
+        push(&mut log, 1, 140, start + Duration::from_secs(14), true, 100);
         assert_eq!((log.begin(), log.keyframe()), (110, Some(140)));
         assert_eq!(log.kept(), (31, 3100));
     }
@@ -199,11 +208,11 @@ mod tests {
         let start = Instant::now();
         let mut log = PacketLog::default();
         for seq_no in [1, 2, 2, 1, 3] {
-            log.push(&batch(1, seq_no, start, false, 9), false);
+            push(&mut log, 1, seq_no, start, false, 9);
         }
         assert_eq!((log.end(), log.names.len()), (3, 3));
         // Another publisher's numbers are others.
-        log.push(&batch(2, 2, start, false, 9), false);
+        push(&mut log, 2, 2, start, false, 9);
         assert_eq!(log.end(), 4);
     }
 
@@ -212,7 +221,7 @@ mod tests {
         let start = Instant::now();
         let mut log = PacketLog::default();
         for second in 0..30 {
-            log.push(&batch(1, second, start + Duration::from_secs(second), second == 0, 100), false);
+            push(&mut log, 1, second, start + Duration::from_secs(second), second == 0, 100);
         }
         assert_eq!((log.keyframe(), log.end() - log.begin()), (None, 4));
     }
@@ -222,12 +231,12 @@ mod tests {
         let start = Instant::now();
         let mut log = PacketLog::default();
         for number in 0..100 {
-            log.push(&batch(1, number, start, number == 0, 1024 * 1024), false);
+            push(&mut log, 1, number, start, number == 0, 1024 * 1024);
         }
         assert_eq!(log.kept(), (32, 32 * 1024 * 1024));
         assert_eq!(log.names.len(), 32);
         for number in 0..40_000 {
-            log.push(&batch(2, number, start, number == 0, 1), false);
+            push(&mut log, 2, number, start, number == 0, 1);
         }
         assert_eq!((log.kept().0, log.names.len()), (KEPT_MAX_PACKETS, KEPT_MAX_PACKETS));
     }
@@ -236,14 +245,16 @@ mod tests {
     fn nobody_begins_with_another_publisher_or_behind_a_gap() {
         let start = Instant::now();
         let mut log = PacketLog::default();
-        log.push(&batch(1, 7, start, true, 9), false);
+        push(&mut log, 1, 7, start, true, 9);
         assert_eq!(log.keyframe(), Some(0));
-        log.push(&batch(2, 7, start, false, 9), false);
+        log.begin_source();
+        push(&mut log, 2, 7, start, false, 9);
         assert_eq!(log.keyframe(), None);
         // Both packets number seven can be asked for again.
         assert!(log.find(SourceId(1), 7).is_some() && log.find(SourceId(2), 7).is_some());
-        log.push(&batch(2, 8, start, true, 9), false);
-        log.push(&batch(2, 30, start, false, 9), true);
+        push(&mut log, 2, 8, start, true, 9);
+        log.note_gap();
+        push(&mut log, 2, 30, start, false, 9);
         assert_eq!(log.keyframe(), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use onair_media::{Codec, RtpPacket, SourceId};
+use onair_media::{Codec, EncodingId, RtpPacket, SourceId};
 
 /// How far a number may be from the newest one: some seconds of loss or reordering at any bitrate we carry, and
 /// SRTP's own reach is but ten times that (RFC 3711 §3.3.1).
@@ -38,10 +38,23 @@ pub(super) struct Numbered {
     pub(super) timestamp: u32,
 }
 
-/// Packets of one source and codec without a gap of ours: one shift for all of them.
+/// Where packets come from: they share a row of sequence numbers and a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) source: SourceId,
+    pub(super) encoding: EncodingId,
+}
+
+impl Origin {
+    const fn of(source: SourceId, packet: &RtpPacket) -> Self {
+        Self { source, encoding: packet.encoding }
+    }
+}
+
+/// Packets of one origin and codec without a gap of ours: one shift for all of them.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    source: SourceId,
+    origin: Origin,
     codec: Codec,
     first_seq_no: u64,
     newest_seq_no: u64,
@@ -136,6 +149,11 @@ impl Numbering {
         self.run.is_some()
     }
 
+    /// Returns when the newest packet that was sent came.
+    pub(super) fn newest_at(&self) -> Option<Instant> {
+        self.last.map(|(_, at)| at)
+    }
+
     /// Notes that packets were withheld: the viewer goes on at the next keyframe, and sees no gap in the numbers.
     pub(super) fn skip(&mut self) {
         let Some(run) = self.run.take() else { return };
@@ -154,7 +172,8 @@ impl Numbering {
     /// Decides whether and how a packet goes to this viewer. `at` is when the packet came or, for one of the past, when
     /// it is due.
     pub(super) fn number(&mut self, source: SourceId, packet: &RtpPacket, at: Instant) -> Option<Numbered> {
-        let goes_on = |run: &Run| run.source == source && run.codec == packet.codec && run.is_near(packet.seq_no);
+        let origin = Origin::of(source, packet);
+        let goes_on = |run: &Run| run.origin == origin && run.codec == packet.codec && run.is_near(packet.seq_no);
         if !self.run.as_ref().is_some_and(goes_on) {
             self.skip();
             if packet.starts_keyframe {
@@ -173,19 +192,25 @@ impl Numbering {
         Some(numbered)
     }
 
-    /// Finds a packet that the viewer misses: its source, the number that the source gave it, and the extended one that
-    /// the viewer knows it by.
-    pub(super) fn missing(&self, seq_no: u16) -> Option<(SourceId, u64, u64)> {
+    /// Finds a packet that the viewer misses: its origin, the number that it has there, and the extended one that the viewer
+    /// knows it by.
+    pub(super) fn missing(&self, seq_no: u16) -> Option<(Origin, u64, u64)> {
         let newest = self.next_seq_no.checked_sub(1)?;
         let extended = newest.checked_sub(u64::from((newest as u16).wrapping_sub(seq_no)))?;
         let runs = self.run.iter().chain(self.past.iter().rev());
-        runs.filter_map(|run| Some((run.source, run.original(extended)?, extended))).next()
+        runs.filter_map(|run| Some((run.origin, run.original(extended)?, extended))).next()
     }
 
     /// Returns how a packet was sent before.
     pub(super) fn as_sent(&self, source: SourceId, packet: &RtpPacket, seq_no: u64) -> Option<Numbered> {
-        let runs = self.run.iter().chain(self.past.iter().rev()).filter(|run| run.source == source);
+        let origin = Origin::of(source, packet);
+        let runs = self.run.iter().chain(self.past.iter().rev()).filter(|run| run.origin == origin);
         runs.filter_map(|run| run.numbered(packet)).find(|numbered| numbered.seq_no == seq_no)
+    }
+
+    /// Returns how a packet of the present run was sent.
+    pub(super) fn as_sent_last(&self, source: SourceId, packet: &RtpPacket) -> Option<Numbered> {
+        self.run.as_ref().filter(|run| run.origin == Origin::of(source, packet))?.numbered(packet)
     }
 
     /// Begins a run at a packet where a decoder may start.
@@ -197,7 +222,7 @@ impl Numbering {
         // Both are far below 2^63: they count packets.
         let Some(seq_shift) = (self.next_seq_no as i64).checked_sub_unsigned(packet.seq_no) else { return };
         self.run = Some(Run {
-            source,
+            origin: Origin::of(source, packet),
             codec: packet.codec,
             first_seq_no: packet.seq_no,
             newest_seq_no: packet.seq_no,
@@ -219,6 +244,7 @@ mod tests {
 
     fn video(seq_no: u64, timestamp: u32, starts_keyframe: bool) -> RtpPacket {
         RtpPacket {
+            encoding: EncodingId::default(),
             codec: Codec::H264,
             seq_no,
             timestamp,
@@ -232,6 +258,27 @@ mod tests {
 
     fn numbering() -> Numbering {
         Numbering::new(u16::MAX, u32::MAX)
+    }
+
+    fn origin(source: u32) -> Origin {
+        Origin { source: SourceId(source), encoding: EncodingId::default() }
+    }
+
+    #[test]
+    fn another_encoding_goes_on_where_the_first_one_was() {
+        let (start, mut numbering) = (Instant::now(), numbering());
+        let first = numbering.number(SourceId(1), &video(100, 7, true), start).unwrap();
+        let other = |seq_no, timestamp, keyframe| {
+            let encoding = EncodingId(1);
+            RtpPacket { encoding, ..video(seq_no, timestamp, keyframe) }
+        };
+        let at = start + Duration::from_millis(40);
+        let second = numbering.number(SourceId(1), &other(90, 5_000_000, true), at).unwrap();
+        assert_eq!(second.seq_no, first.seq_no + 1);
+        assert_eq!(second.timestamp.wrapping_sub(first.timestamp), 3600);
+        assert_eq!(numbering.missing(65_535), Some((origin(1), 100, 65_535)));
+        let wire = second.seq_no as u16;
+        assert_eq!(numbering.missing(wire).unwrap().0.encoding, EncodingId(1));
     }
 
     #[test]
@@ -290,8 +337,8 @@ mod tests {
         let sent = numbering.number(SourceId(1), &video(101, 3000, false), start).unwrap();
         numbering.number(SourceId(2), &video(7, 0, true), start).unwrap();
         // Sent as 65,535, 65,536 and 65,537: on the wire -1, 0 and 1.
-        assert_eq!(numbering.missing(0), Some((SourceId(1), 101, 65_536)));
-        assert_eq!(numbering.missing(1), Some((SourceId(2), 7, 65_537)));
+        assert_eq!(numbering.missing(0), Some((origin(1), 101, 65_536)));
+        assert_eq!(numbering.missing(1), Some((origin(2), 7, 65_537)));
         assert_eq!(numbering.missing(2), None);
         assert_eq!(numbering.missing(65_534), None);
         assert_eq!(numbering.as_sent(SourceId(1), &video(101, 3000, false), 65_536), Some(sent));

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use onair_media::{Codec, MediaKind};
 
 use super::buffer::SendBuffer;
+use super::feedback::Link;
 use super::header::{Extensions, Header};
 use super::log::{Entry, PacketLog};
+use super::logs::Logs;
 use super::numbering::{Numbered, Numbering};
 use super::reports::SenderReport;
 use crate::core::srtp::Protector;
@@ -40,15 +42,34 @@ pub struct TrackSettings {
     pub mid_extension: Option<u8>,
     /// The number of the extension `abs-send-time`, if it was negotiated.
     pub send_time_extension: Option<u8>,
+    /// The number of the extension that numbers packets across tracks, if it was negotiated.
+    pub number_extension: Option<u8>,
     /// The sender's name in RTCP.
     pub cname: String,
 }
 
 /// What all packets of a turn share.
 pub(super) struct Turn<'a> {
-    pub(super) log: &'a PacketLog,
+    pub(super) logs: &'a Logs,
     pub(super) now: Instant,
     pub(super) clock: WallClock,
+}
+
+/// How a viewer's packets leave.
+pub(super) struct Wire<'a> {
+    pub(super) protector: &'a Protector,
+    /// Notes what is sent, where the viewer's link is followed.
+    pub(super) link: Option<&'a mut Link>,
+    pub(super) now: Instant,
+}
+
+impl Wire<'_> {
+    /// Gives a packet its number. `bytes` is how much of the video it carries: encodings are compared by that.
+    fn number(&mut self, extensions: &mut Extensions, bytes: usize) {
+        if let Some(link) = self.link.as_deref_mut().filter(|_| extensions.is_numbered()) {
+            extensions.set_number(link.send(self.now, bytes));
+        }
+    }
 }
 
 /// Holds one track of a viewer.
@@ -56,7 +77,7 @@ pub(super) struct Turn<'a> {
 pub(super) struct Track {
     pub(super) settings: TrackSettings,
     pub(super) numbering: Numbering,
-    /// The number of the next packet of the log that was not looked at for this track.
+    /// The number of the next packet of its log that was not looked at.
     pub(super) next: u64,
     /// Whether the viewer has reported on the SSRC, so that it knows what it belongs to (RFC 8843 §9.2).
     pub(super) is_known: bool,
@@ -93,33 +114,34 @@ impl Track {
     }
 
     /// Tells whether the track is too far behind.
-    pub(super) fn is_late(&self, turn: &Turn<'_>) -> bool {
-        let age = |entry: &Entry| turn.now.saturating_duration_since(entry.packet.received_at);
-        self.next < turn.log.end() && turn.log.get(self.next).is_none_or(|entry| age(entry) > BEHIND_MAX)
+    pub(super) fn is_late(&self, log: &PacketLog, now: Instant) -> bool {
+        let age = |entry: &Entry| now.saturating_duration_since(entry.packet.received_at);
+        self.next < log.end() && log.get(self.next).is_none_or(|entry| age(entry) > BEHIND_MAX)
     }
 
-    /// Goes on at `resume_at`, and returns how many packets of the track are left out.
+    /// Goes on at `resume_at`, and returns how many packets are left out of those that are still there.
     pub(super) fn leave_out(&mut self, resume_at: u64, log: &PacketLog) -> u64 {
-        let is_ours = |entry: &&Entry| entry.packet.codec.kind() == self.settings.kind;
-        let missed =
-            (self.next.max(log.begin())..resume_at).filter_map(|number| log.get(number)).filter(is_ours).count();
+        let missed = resume_at.saturating_sub(self.next.max(log.begin()));
         self.next = resume_at;
         self.numbering.skip();
-        missed as u64
+        missed
     }
 
     pub(super) fn payload_types(&self, codec: Codec) -> Option<(u8, Option<u8>)> {
         self.settings.codecs.iter().find(|(other, ..)| *other == codec).map(|(_, pt, rtx)| (*pt, *rtx))
     }
 
-    /// The extensions of this turn: the send time, and the MID until the viewer knows the SSRC.
-    pub(super) fn extensions(&self, turn: &Turn<'_>) -> Extensions {
+    /// The extensions of this turn: the send time, the MID until the viewer knows the SSRC, and a place for each packet's
+    /// number, if the link is followed.
+    pub(super) fn extensions(&self, turn: &Turn<'_>, is_followed: bool) -> Extensions {
+        let number = self.settings.number_extension.filter(|_| is_followed);
         let sent_at = turn.clock.abs_send_time(turn.now);
         let mid = self.settings.mid_extension.filter(|_| !self.is_known);
-        Extensions::new([
+        let elements = [
             self.settings.send_time_extension.map(|id| (id, &sent_at[..])),
             mid.map(|id| (id, self.settings.mid.as_bytes())),
-        ])
+        ];
+        Extensions::new(number, elements)
     }
 
     pub(super) fn number(&mut self, entry: &Entry, due_at: Instant) -> Option<Numbered> {
@@ -132,8 +154,8 @@ impl Track {
         &mut self,
         entry: &Entry,
         numbered: Numbered,
-        extensions: &Extensions,
-        protector: &Protector,
+        extensions: &mut Extensions,
+        wire: &mut Wire<'_>,
         out: &mut SendBuffer,
     ) {
         let Some((payload_type, _)) = self.payload_types(entry.packet.codec) else { return };
@@ -146,13 +168,15 @@ impl Track {
             ssrc: self.settings.ssrc,
         };
         let begin = out.begin();
+        let is_video = self.settings.kind == MediaKind::Video;
+        wire.number(extensions, if is_video { entry.packet.payload.len() } else { 0 });
         let header_len = header.write(extensions, &mut out.bytes);
         out.bytes.extend_from_slice(&entry.packet.payload);
         if let Some(zeros) = entry.padding.checked_sub(1) {
             out.bytes.extend(std::iter::repeat_n(0, zeros.into()));
             out.bytes.push(entry.padding);
         }
-        protector.protect_rtp(&mut out.bytes, begin, header_len, numbered.seq_no);
+        wire.protector.protect_rtp(&mut out.bytes, begin, header_len, numbered.seq_no);
         out.end_datagram();
         self.packets = self.packets.wrapping_add(1);
         self.payload_bytes = self.payload_bytes.wrapping_add(entry.packet.payload.len() as u32);
@@ -163,8 +187,8 @@ impl Track {
         &mut self,
         entry: &Entry,
         original: Numbered,
-        extensions: &Extensions,
-        protector: &Protector,
+        extensions: &mut Extensions,
+        wire: &mut Wire<'_>,
         out: &mut SendBuffer,
     ) -> bool {
         let (Some(ssrc), Some((_, Some(payload_type)))) =
@@ -177,10 +201,11 @@ impl Track {
         let (marker, timestamp) = (entry.packet.marker, original.timestamp);
         let header = Header { payload_type, marker, is_padded: false, seq_no: seq_no as u16, timestamp, ssrc };
         let begin = out.begin();
+        wire.number(extensions, entry.packet.payload.len());
         let header_len = header.write(extensions, &mut out.bytes);
         out.bytes.extend_from_slice(&(original.seq_no as u16).to_be_bytes());
         out.bytes.extend_from_slice(&entry.packet.payload);
-        protector.protect_rtp(&mut out.bytes, begin, header_len, seq_no);
+        wire.protector.protect_rtp(&mut out.bytes, begin, header_len, seq_no);
         out.end_datagram();
         true
     }

@@ -95,9 +95,12 @@ fn extensions(role: Role) -> ExtensionMap {
     let mut map = ExtensionMap::empty();
     map.set(2, Extension::AbsoluteSendTime);
     map.set(4, Extension::RtpMid);
+    // The feedback on it is what a browser's bandwidth estimate grows by, and how we know what a viewer's link carries.
+    map.set(3, Extension::TransportSequenceNumber);
     if role == Role::Publisher {
-        // The feedback on it is what a browser's bandwidth estimate grows by.
-        map.set(3, Extension::TransportSequenceNumber);
+        // Of several encodings they tell which packet belongs to which (RFC 8852).
+        map.set(10, Extension::RtpStreamId);
+        map.set(11, Extension::RepairedRtpStreamId);
     }
     map
 }

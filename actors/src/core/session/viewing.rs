@@ -7,12 +7,16 @@ use onair_media::MediaKind;
 use str0m::rtp::Extension;
 use str0m::rtp::rtcp::{ReceptionReport, Rtcp};
 
+use super::arrivals::Arrivals;
 use super::key_tap::KeySlot;
 use super::{Check, EndReason, Mids, Output, Session};
 use crate::core::egress::{Egress, EgressOrder, EgressSettings, TrackSettings};
 
 /// The most packets that are named as missing at a time: as many as are kept for a moment of the highest bitrate.
 const NACK_MAX_PACKETS: usize = 512;
+
+/// More lost packets than this, of 256, say that a link is full.
+const LOSS_MAX: u8 = 26;
 
 /// How often a viewer's wish for a keyframe is passed on at most: browsers repeat it five times a second.
 const KEYFRAME_WISHES_APART: Duration = Duration::from_millis(100);
@@ -35,6 +39,8 @@ pub(super) struct Viewing {
     paths: Vec<Path>,
     /// What the viewer reported and nobody was told yet: many reports make one message.
     missing: Vec<u16>,
+    arrivals: Arrivals,
+    is_lossy: bool,
     wants_keyframe: bool,
     keyframe_asked_at: Option<Instant>,
     is_redirected: bool,
@@ -52,7 +58,7 @@ struct Path {
 }
 
 impl Viewing {
-    pub(super) const fn new(keys: KeySlot, seed: [u8; 12]) -> Self {
+    pub(super) const fn new(keys: KeySlot, seed: [u8; 12], now: Instant) -> Self {
         Self {
             keys,
             seed,
@@ -60,6 +66,8 @@ impl Viewing {
             destination: None,
             paths: Vec::new(),
             missing: Vec::new(),
+            arrivals: Arrivals::new(now),
+            is_lossy: false,
             wants_keyframe: false,
             keyframe_asked_at: None,
             is_redirected: false,
@@ -78,7 +86,13 @@ impl Viewing {
         if !self.missing.is_empty() {
             return Some(Output::Egress(EgressOrder::Resend(std::mem::take(&mut self.missing))));
         }
-        std::mem::take(&mut self.wants_keyframe).then_some(Output::KeyframeWanted)
+        if let Some(arrivals) = self.arrivals.take() {
+            return Some(Output::Egress(EgressOrder::Arrivals(arrivals)));
+        }
+        if std::mem::take(&mut self.is_lossy) {
+            return Some(Output::Egress(EgressOrder::Lossy));
+        }
+        std::mem::take(&mut self.wants_keyframe).then_some(Output::Egress(EgressOrder::KeyframeWanted))
     }
 
     fn want_keyframe(&mut self, now: Instant) {
@@ -125,6 +139,7 @@ impl Session {
                 mid: mid.to_string(),
                 mid_extension: extension(Extension::RtpMid),
                 send_time_extension: extension(Extension::AbsoluteSendTime),
+                number_extension: extension(Extension::TransportSequenceNumber),
                 cname: media.cname().to_owned(),
             };
             if let Some(viewing) =
@@ -215,6 +230,7 @@ impl Session {
                 viewing.missing.extend(entries.take(NACK_MAX_PACKETS.saturating_sub(viewing.missing.len())));
             }
             Rtcp::Pli(pli) if viewing.kind_of(*pli.ssrc).is_some() => viewing.want_keyframe(now),
+            Rtcp::Twcc(feedback) => viewing.arrivals.note(feedback, now),
             Rtcp::Fir(_) => viewing.want_keyframe(now),
             Rtcp::ReceiverReport(report) => report.reports.iter().for_each(|report| self.note_reception(report, now)),
             _ => {}
@@ -224,6 +240,7 @@ impl Session {
     fn note_reception(&mut self, report: &ReceptionReport, now: Instant) {
         let Some(viewing) = &mut self.viewing else { return };
         let Some(kind) = viewing.kind_of(*report.ssrc) else { return };
+        viewing.is_lossy |= kind == MediaKind::Video && report.fraction_lost > LOSS_MAX;
         self.state.loss = Some(f32::from(report.fraction_lost) / 256.0);
         if report.last_sr_time != 0 {
             let now_32 = (self.identity.clock.ntp(now) >> 16) as u32;
@@ -256,7 +273,7 @@ mod tests {
             priority,
             checked_at: now - Duration::from_secs(age_s),
         };
-        let mut viewing = Viewing::new(KeySlot::default(), [0; 12]);
+        let mut viewing = Viewing::new(KeySlot::default(), [0; 12], now);
         let mut best = |paths: &[Path]| {
             viewing.paths = paths.into();
             viewing.best_path(now).map(|address| address.port())
@@ -270,13 +287,13 @@ mod tests {
     #[test]
     fn many_reports_make_one_message() {
         let now = Instant::now();
-        let mut viewing = Viewing::new(KeySlot::default(), [0; 12]);
+        let mut viewing = Viewing::new(KeySlot::default(), [0; 12], now);
         viewing.missing.extend([1, 2]);
         (0..100).for_each(|_| viewing.want_keyframe(now));
         assert!(
             matches!(viewing.take_feedback(), Some(Output::Egress(EgressOrder::Resend(missing))) if missing == [1, 2])
         );
-        assert!(matches!(viewing.take_feedback(), Some(Output::KeyframeWanted)));
+        assert!(matches!(viewing.take_feedback(), Some(Output::Egress(EgressOrder::KeyframeWanted))));
         viewing.want_keyframe(now + Duration::from_millis(99));
         assert!(viewing.take_feedback().is_none(), "it was said just now");
         viewing.want_keyframe(now + Duration::from_millis(100));

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use onair_actors::core::offer::Role;
-use onair_media::{Codec, MediaKind, RtpPacket, starts_keyframe};
+use onair_media::{Codec, EncodingId, MediaKind, RtpPacket, starts_keyframe};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::config::CryptoProvider;
 use str0m::format::Codec as Str0mCodec;
@@ -185,6 +185,7 @@ impl Client {
             .any(|params| params.spec().codec.is_audio());
         let codec = if is_audio { Codec::Opus } else { Codec::H264 };
         self.seen.packets.push(RtpPacket {
+            encoding: EncodingId::default(),
             codec,
             seq_no: *packet.seq_no,
             timestamp: packet.header.timestamp,

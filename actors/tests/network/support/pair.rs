@@ -49,7 +49,6 @@ pub(crate) struct Said {
     /// Packets of a publisher, not yet taken by the stage.
     pub(crate) packets: Vec<RtpPacket>,
     pub(crate) connected: bool,
-    pub(crate) keyframes_wanted: u64,
     /// What a viewer's session wants of its media plane, not yet taken by the stage.
     pub(crate) orders: Vec<EgressOrder>,
     pub(crate) confirmed: Vec<SocketAddr>,
@@ -131,7 +130,6 @@ impl Pair {
                     self.down.send(now, &datagram);
                 }
                 Output::Packet(packet) => self.said.packets.push(packet),
-                Output::KeyframeWanted => self.said.keyframes_wanted += 1,
                 Output::Egress(order) => self.said.orders.push(order),
                 Output::Connected => self.said.connected = true,
                 Output::AddressConfirmed(address) => self.said.confirmed.push(address),

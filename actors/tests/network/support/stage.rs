@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use onair_actors::core::egress::{EgressGroup, SendBuffer};
 use onair_actors::core::offer::Role;
 use onair_actors::core::throttle::KeyframeThrottle;
-use onair_media::{PacketBatch, RtpPacket, SourceId};
+use onair_media::{EncodingSet, PacketBatch, RtpPacket, SourceId};
 
 use super::camera::Camera;
 use super::netem::Conditions;
@@ -132,19 +132,17 @@ impl Stage {
             .chain(self.viewers.iter().map(|viewer| viewer.pair.next_at()));
         let next = pairs.fold(self.now + LONGEST_STEP, Instant::min);
         self.now = next.max(self.now + TICK).min(end);
-        let mut wants_keyframe = false;
         for (index, publisher) in self.publishers.iter_mut().enumerate() {
             let Some(batch) = publisher.step(self.now).filter(|_| index == self.on_air) else { continue };
             self.egress.push(&batch, false);
         }
         for viewer in &mut self.viewers {
             viewer.step(self.now);
-            wants_keyframe |= std::mem::take(&mut viewer.pair.said.keyframes_wanted) > 0;
         }
         self.serve_viewers();
-        wants_keyframe |= self.egress.take_keyframe_wish();
+        let viewers_want = self.egress.take_keyframe_wish();
         if let Some(publisher) = self.publishers.get_mut(self.on_air) {
-            publisher.ask_for_keyframe(self.now, wants_keyframe);
+            publisher.ask_for_keyframe(self.now, viewers_want);
         }
     }
 
@@ -193,12 +191,14 @@ impl Publisher {
         (!packets.is_empty()).then_some(PacketBatch { source: self.source, packets })
     }
 
-    fn ask_for_keyframe(&mut self, now: Instant, viewers_want: bool) {
-        if std::mem::take(&mut self.packaging.wants_keyframe) || viewers_want {
-            self.throttle.request();
+    fn ask_for_keyframe(&mut self, now: Instant, viewers_want: EncodingSet) {
+        let only = EncodingSet::first(1);
+        if std::mem::take(&mut self.packaging.wants_keyframe) || !viewers_want.is_empty() {
+            self.throttle.request(only);
         }
-        if self.throttle.poll(now) {
-            self.pair.session.request_keyframe(now);
+        let due = self.throttle.poll(now);
+        if !due.is_empty() {
+            self.pair.session.request_keyframe(due, now);
             self.pair.settle(now);
         }
     }

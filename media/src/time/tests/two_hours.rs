@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::packet::SenderReport;
+use crate::packet::{EncodingId, SenderReport};
 
 const TWO_HOURS_US: i64 = 2 * 3600 * 1_000_000;
 
@@ -147,6 +147,7 @@ impl Sender {
             let received_at = origin + Duration::from_micros(arrived_us.unsigned_abs());
             let timestamp = self.timestamp(kind, captured_us);
             timeline.observe(&RtpPacket {
+                encoding: EncodingId::default(),
                 codec,
                 seq_no: 0,
                 timestamp,

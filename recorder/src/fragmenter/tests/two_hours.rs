@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use onair_media::{Alignment, Codec, Depacketized, Depacketizer, MediaKind, RtpPacket, SenderReport};
+use onair_media::{Alignment, Codec, Depacketized, Depacketizer, EncodingId, MediaKind, RtpPacket, SenderReport};
 
 use crate::cut::Cut;
 use crate::fragmenter::{Fragmenter, FragmenterSettings};
@@ -57,6 +57,7 @@ impl Broadcast {
             rtp_timestamp: timestamp(codec, said_us),
         };
         self.depacketizer.push(&RtpPacket {
+            encoding: EncodingId::default(),
             codec,
             seq_no: index,
             timestamp: timestamp(codec, captured_us),

@@ -36,7 +36,16 @@ export interface RoomSummary {
   };
 }
 
+/** One thing that is wrong with what a publisher sends. */
+export interface Finding {
+  code: string;
+  track: "audio" | "video";
+  detail: string;
+  advice: string;
+}
+
 export interface RoomDetails extends RoomSummary {
+  report: Finding[];
   /** What each actor of the room says about itself; for people who look for a fault. */
   actors?: unknown;
 }

@@ -14,6 +14,7 @@ import { fill, h } from "../ui/dom.ts";
 import { facts } from "../ui/facts.ts";
 import { failure, notice } from "../ui/notice.ts";
 import { poll } from "../ui/poll.ts";
+import { publisherReport } from "../ui/publisher_report.ts";
 import { recordControl } from "../ui/record_control.ts";
 import { roomFacts } from "../ui/room_facts.ts";
 import { statusLine } from "../ui/status.ts";
@@ -34,6 +35,7 @@ class PublishPage {
   readonly #facts = facts("Live statistics");
   readonly #about;
   readonly #record;
+  readonly #report = publisherReport();
   readonly #form;
   readonly #goLive = button("Go live", { icon: "broadcast", kind: "live" }, () => void this.#begin(false));
   readonly #stop = button("Stop", { icon: "stop" }, () => this.#end("The broadcast has ended."));
@@ -68,6 +70,7 @@ class PublishPage {
       const room = await lookAtRoom(this.#room, signal);
       this.#about.show(room);
       this.#record.show(room);
+      this.#report.show(room?.report ?? []);
     });
   }
 
@@ -88,6 +91,7 @@ class PublishPage {
           h("div", { class: "player mirror" }, this.#video, this.#hint),
           h("p", { class: "actions" }, this.#goLive, this.#stop, this.#preview),
           this.#problem,
+          this.#report.element,
           this.#facts.element,
         ),
         h(
@@ -154,7 +158,7 @@ class PublishPage {
     if (stopping.signal.aborted || !this.#stream) return;
     fill(this.#problem);
     keepAwake(stopping.signal);
-    const broadcast = new Broadcast(this.#room, this.#stream, this.#form.value().maxBitrate_bps, {
+    const broadcast = new Broadcast(this.#room, this.#stream, this.#form.value(), {
       state: (state, sentence) => {
         if (state === "live") this.#liveSince_ms ??= Date.now();
         else this.#facts.show({});

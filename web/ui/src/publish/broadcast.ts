@@ -22,18 +22,32 @@ export class TakenOverError extends Error {
 /** Tries (about 35 s) in which "somebody broadcasts already" may be our own session that broke off. */
 const OWN_ECHO_TRIES = 6;
 
+/** What a broadcast sends. */
+export interface Quality {
+  /** Undefined leaves the bitrate to the browser. */
+  maxBitrate_bps: number | undefined;
+  /** Whether smaller pictures are sent beside the large one (RFC 8853). */
+  isSimulcast: boolean;
+}
+
+/** The smaller pictures, smallest first: what a slow phone link carries, and what most others do. */
+const SMALLER: RTCRtpEncodingParameters[] = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 200_000 },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 700_000 },
+];
+
 export class Broadcast {
   readonly #room: string;
   readonly #hooks: BroadcastHooks;
   #stream: MediaStream;
-  #maxBitrate_bps: number | undefined;
+  #quality: Quality;
   #session: RtcSession | undefined;
 
-  constructor(room: string, stream: MediaStream, maxBitrate_bps: number | undefined, hooks: BroadcastHooks) {
+  constructor(room: string, stream: MediaStream, quality: Quality, hooks: BroadcastHooks) {
     this.#room = room;
     this.#hooks = hooks;
     this.#stream = stream;
-    this.#maxBitrate_bps = maxBitrate_bps;
+    this.#quality = quality;
   }
 
   /**
@@ -84,12 +98,12 @@ export class Broadcast {
     }
   }
 
-  /** Caps the video bitrate; undefined leaves it to the browser. */
+  /** Caps the bitrate of the large picture; undefined leaves it to the browser. */
   async limit(maxBitrate_bps: number | undefined): Promise<void> {
-    this.#maxBitrate_bps = maxBitrate_bps;
+    this.#quality = { ...this.#quality, maxBitrate_bps };
     const sender = this.#session?.pc.getSenders().find(({ track }) => track?.kind === "video");
     const parameters = sender?.getParameters();
-    const encoding = parameters?.encodings[0];
+    const encoding = parameters?.encodings.at(-1);
     if (!sender || !parameters || !encoding) return;
     if (maxBitrate_bps === undefined) delete encoding.maxBitrate;
     else encoding.maxBitrate = maxBitrate_bps;
@@ -100,12 +114,10 @@ export class Broadcast {
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     window.onair.pc = pc;
     for (const track of this.#stream.getTracks()) {
-      const isCapped = track.kind === "video" && this.#maxBitrate_bps !== undefined;
-      const encoding = isCapped ? { maxBitrate: this.#maxBitrate_bps as number } : {};
       const transceiver = pc.addTransceiver(track, {
         direction: "sendonly",
         streams: [this.#stream],
-        sendEncodings: [encoding],
+        sendEncodings: track.kind === "video" ? encodings(this.#quality) : [{}],
       });
       if (track.kind !== "video") continue;
       preferH264(transceiver);
@@ -126,6 +138,11 @@ export class Broadcast {
     const timer = setInterval(() => void measure(), 1000);
     return session.lost.finally(() => clearInterval(timer));
   }
+}
+
+function encodings({ maxBitrate_bps, isSimulcast }: Quality): RTCRtpEncodingParameters[] {
+  const large: RTCRtpEncodingParameters = maxBitrate_bps === undefined ? {} : { maxBitrate: maxBitrate_bps };
+  return isSimulcast ? [...SMALLER, { rid: "f", ...large }] : [large];
 }
 
 // A browser that may choose begins at 320 × 180 and takes twenty seconds to reach 720p, in steps that each

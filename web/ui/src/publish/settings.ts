@@ -6,6 +6,8 @@ import { listDevices, type CaptureSettings } from "./capture.ts";
 export interface Settings extends CaptureSettings {
   /** Undefined leaves the bitrate to the browser. */
   maxBitrate_bps: number | undefined;
+  /** Whether smaller pictures are sent beside the large one, for viewers on slow links. */
+  isSimulcast: boolean;
 }
 
 /** What has to be done after a change: open the devices again, mute, or only cap the bitrate. */
@@ -32,7 +34,7 @@ const BITRATES: [string, string][] = [
   ["600000", "600 kb/s"],
 ];
 
-/** Builds the form; `query` may preset `source=camera|screen` and `audio=0`. */
+/** Builds the form; `query` may preset `source=camera|screen`, `audio=0` and `simulcast=1`. */
 export function settingsForm(query: URLSearchParams, changed: (change: Change) => void): SettingsForm {
   const isScreen = query.get("source") === "screen";
   const camera = radio("source", "camera", "Camera", !isScreen);
@@ -42,6 +44,7 @@ export function settingsForm(query: URLSearchParams, changed: (change: Change) =
   const microphones = select("microphone", [["", "Default microphone"]], "");
   const height = select("height", HEIGHTS, "720");
   const bitrate = select("bitrate", BITRATES, "");
+  const simulcast = h("input", { type: "checkbox", id: "simulcast", checked: query.get("simulcast") === "1", "aria-describedby": "simulcast-rule" });
   const cameraField = field("Camera", cameras);
   const microphoneField = field("Microphone", microphones);
 
@@ -64,6 +67,8 @@ export function settingsForm(query: URLSearchParams, changed: (change: Change) =
     h("label", { class: "switch", for: "audio" }, audio, h("span", {}, "Microphone on")),
     microphoneField,
     h("div", { class: "pair" }, field("Resolution", height), field("Bitrate", bitrate)),
+    h("label", { class: "switch", for: "simulcast" }, simulcast, h("span", {}, "Several qualities")),
+    h("p", { class: "hint", id: "simulcast-rule" }, "Sends smaller pictures too, for viewers on slow links. Takes more of your upload and processor, and counts from the next time you go live."),
   );
   element.addEventListener("submit", (event) => event.preventDefault());
   return {
@@ -75,6 +80,7 @@ export function settingsForm(query: URLSearchParams, changed: (change: Change) =
       microphone: microphones.value,
       height: Number(height.value),
       maxBitrate_bps: bitrate.value === "" ? undefined : Number(bitrate.value),
+      isSimulcast: simulcast.checked,
     }),
     refresh: async () => {
       offer(cameras, "Default camera", await listDevices("videoinput"));

@@ -35,7 +35,7 @@ export function publisherStats(rows: Rows, previous?: Counters): StreamStats {
   const all = [...rows] as Row[];
   const sent = all.filter((row) => row["type"] === "outbound-rtp");
   const remote = all.filter((row) => row["type"] === "remote-inbound-rtp");
-  const video = sent.find((row) => row["kind"] === "video");
+  const video = largest(sent.filter((row) => row["kind"] === "video"));
   const limitation = text(video, "qualityLimitationReason");
   const rtt_s = remote.map((row) => number(row, "roundTripTime")).find((rtt) => rtt !== undefined);
   const worst = Math.max(...remote.map((row) => number(row, "fractionLost") ?? 0));
@@ -81,6 +81,12 @@ function common(all: Row[], streams: Row[], bytes: string, packets: string, prev
   // A new connection counts from zero again: no rate rather than a negative one.
   const bitrate_bps = elapsed_ms > 0 && grown >= 0 ? (grown * 8000) / elapsed_ms : undefined;
   return { counters, bitrate_bps, codecs: codecs(all, streams) };
+}
+
+/** Of several pictures that are sent at the same time, the largest. */
+function largest(videos: Row[]): Row | undefined {
+  const height = (row: Row): number => number(row, "frameHeight") ?? 0;
+  return videos.reduce<Row | undefined>((best, row) => (best === undefined || height(row) > height(best) ? row : best), undefined);
 }
 
 function picture(video: Row | undefined) {
