@@ -251,7 +251,9 @@ fn clips_have_every_codec_and_sound_alone() {
     let dir = TempDir::new().expect("a temporary directory");
     // ffmpeg's binding of dav1d shows what the container says is not to be shown.
     let libaom = ["-c:v", "libaom-av1"];
-    for (clip, decoder) in [("vp9-opus.mp4", &[][..]), ("av1-opus.mp4", &libaom), ("h264-bframes-opus.mp4", &[])] {
+    let clips =
+        [("vp9-opus.mp4", &[][..]), ("av1-opus.mp4", &libaom), ("h264-bframes-opus.mp4", &[]), ("h265-opus.mp4", &[])];
+    for (clip, decoder) in clips {
         let path = record(&server, clip);
         let whole = pictures_by(decoder, &server.url(&format!("{path}/recording.mp4")));
         let file = keep(dir.path(), &get(&server, &format!("{path}/clip.mp4?from=2.4&to=4.6")));

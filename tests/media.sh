@@ -40,6 +40,12 @@ clip $media/vp9-opus.mp4 $(picture 320x180 8) $(sound 8) -c:v libvpx-vp9 -deadli
     -auto-alt-ref 0 -g 30 -keyint_min 30 -b:v 400k -pix_fmt yuv420p "${opus[@]}"
 clip $media/av1-opus.mp4 $(picture 320x180 8) $(sound 8) -c:v libaom-av1 -usage realtime -cpu-used 8 -lag-in-frames 0 \
     -g 30 -keyint_min 30 -b:v 400k -pix_fmt yuv420p "${opus[@]}"
+# Open groups: the pictures that lead a keyframe refer to the group before it.
+h265=(-c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 -b:v 400k)
+x265="log-level=error:pools=1:keyint=30:min-keyint=30:scenecut=0"
+clip $media/h265-opus.mp4 $(picture 322x182 8) $(sound 8) "${h265[@]}" -x265-params "$x265:bframes=0" "${opus[@]}"
+clip $media/h265-bframes-opus.mp4 $(picture 322x182 6) $(sound 6) "${h265[@]}" \
+    -x265-params "$x265:bframes=2:b-adapt=0:open-gop=1" "${opus[@]}"
 # Every packet is another one, so that a recording can be held against the clip.
 clip $media/h264-distinct-opus.mp4 $(picture 640x360 12) $(noise 12) "${h264[@]}" "${plain[@]}" "${opus[@]}"
 # 2 MB a second: the first part of an upload is full after a few seconds.

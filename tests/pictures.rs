@@ -86,7 +86,12 @@ fn a_recording_has_a_poster_and_a_storyboard() {
 #[test]
 fn a_codec_without_decoder_is_named_in_the_manifest() {
     let _alone = alone();
-    for (clip, reason) in [("vp9-opus.mp4", "no decoder for vp09."), ("av1-opus.mp4", "no decoder for av01.")] {
+    let clips = [
+        ("vp9-opus.mp4", "no decoder for vp09."),
+        ("av1-opus.mp4", "no decoder for av01."),
+        ("h265-opus.mp4", "no decoder for hvc1."),
+    ];
+    for (clip, reason) in clips {
         let server = Server::start();
         let (dir, manifest) = record(&server, clip);
         let said = manifest["pictures"]["unavailable"].as_str().expect("it says why");

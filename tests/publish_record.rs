@@ -1,4 +1,4 @@
-//! `onair publish` of a file, and the recording it leaves: H.264, VP9 and AV1 with Opus (CONTRACT §2 to §4).
+//! `onair publish` of a file, and the recording it leaves: H.264, H.265, VP9 and AV1 with Opus (CONTRACT §2 to §4).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,18 @@ fn av1_and_opus_are_recorded() {
     let _alone = alone();
     let (_, manifest, _server) = check_recording("av1-opus.mp4", &["av1", "opus"], 8.0);
     assert!(manifest["tracks"][0]["codec"].as_str().is_some_and(|codec| codec.starts_with("av01.")), "{manifest}");
+}
+
+#[test]
+fn h265_and_opus_are_recorded() {
+    let _alone = alone();
+    for (clip, seconds) in [("h265-opus.mp4", 8.0), ("h265-bframes-opus.mp4", 6.0)] {
+        let (_, manifest, _server) = check_recording(clip, &["hevc", "opus"], seconds);
+        let video = &manifest["tracks"][0];
+        // As x265 says of it: Main, level 2, progressive and frames only.
+        assert_eq!(video["codec"], "hvc1.1.6.L60.90", "{manifest}");
+        assert_eq!((&video["width"], &video["height"]), (&322.into(), &182.into()), "{manifest}");
+    }
 }
 
 /// `--token` is sent, and a refusal is an exit code.

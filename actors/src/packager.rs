@@ -269,8 +269,9 @@ impl Packager {
 
     /// VP8 has no place in HLS, so there is nothing to do for this source.
     fn refuse(&mut self, codec: onair_media::Codec) {
-        let reason =
-            format!("{codec:?} can be watched over WebRTC only: publish H.264, VP9 or AV1 for HLS and recordings");
+        let reason = format!(
+            "{codec:?} can be watched over WebRTC only: publish H.264, H.265, VP9 or AV1 for HLS and recordings"
+        );
         warn!(room = %self.name, reason, "not packaged");
         self.unavailable = Some(reason);
         self.depacketizer = None;

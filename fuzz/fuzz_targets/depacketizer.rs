@@ -12,6 +12,7 @@ use onair_media::{Codec, Depacketized, Depacketizer, EncodingId, MediaKind, RtpP
 enum Sent {
     Opus,
     H264,
+    H265,
     Vp8,
     Vp9,
     Av1,
@@ -48,6 +49,7 @@ fuzz_target!(|packets: Vec<Packet>| {
         let codec = match packet.codec {
             Sent::Opus => Codec::Opus,
             Sent::H264 => Codec::H264,
+            Sent::H265 => Codec::H265,
             Sent::Vp8 => Codec::Vp8,
             Sent::Vp9 => Codec::Vp9,
             Sent::Av1 => Codec::Av1,

@@ -14,6 +14,7 @@ use onair_recorder::{Cut, Fragmenter, FragmenterSettings, Part};
 #[derive(Debug, Clone, Arbitrary)]
 enum Config {
     H264 { sps: Vec<u8>, pps: Vec<u8>, width: u32, height: u32 },
+    H265 { sets: [Vec<u8>; 3], width: u32, height: u32 },
     Vp9 { profile: u8, level: u8, bit_depth: u8, chroma: u8, full_range: bool, width: u32, height: u32 },
     Av1 { bytes: [u8; 4], flags: [bool; 4], sequence_header: Vec<u8>, width: u32, height: u32 },
     Opus { channels: u8, pre_skip: u16 },
@@ -154,6 +155,10 @@ impl From<Config> for CodecConfig {
     fn from(config: Config) -> Self {
         match config {
             Config::H264 { sps, pps, width, height } => Self::H264 { sps: sps.into(), pps: pps.into(), width, height },
+            Config::H265 { sets, width, height } => {
+                let [vps, sps, pps] = sets.map(Bytes::from);
+                Self::H265 { vps, sps, pps, width, height }
+            }
             Config::Vp9 { profile, level, bit_depth, chroma, full_range, width, height } => {
                 Self::Vp9 { profile, level, bit_depth, chroma_subsampling: chroma, full_range, width, height }
             }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::h265;
+
 /// Tells audio from video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -29,6 +31,8 @@ impl MediaKind {
 pub enum Codec {
     /// ITU-T H.264, RTP by RFC 6184.
     H264,
+    /// ITU-T H.265, RTP by RFC 7798.
+    H265,
     /// VP8, RTP by RFC 7741.
     Vp8,
     /// VP9, RTP by RFC 9628.
@@ -44,7 +48,7 @@ impl Codec {
     pub const fn kind(self) -> MediaKind {
         match self {
             Self::Opus => MediaKind::Audio,
-            Self::H264 | Self::Vp8 | Self::Vp9 | Self::Av1 => MediaKind::Video,
+            Self::H264 | Self::H265 | Self::Vp8 | Self::Vp9 | Self::Av1 => MediaKind::Video,
         }
     }
 
@@ -59,6 +63,12 @@ impl Codec {
     /// Tells whether HLS and MP4 recordings can carry the codec. VP8 has no place in HLS.
     pub const fn is_packageable(self) -> bool {
         !matches!(self, Self::Vp8)
+    }
+
+    /// Tells whether frames may be shown in another order than they are decoded in. VP9 and AV1 hide what is shown later
+    /// in the frame that shows it.
+    pub(crate) const fn reorders(self) -> bool {
+        matches!(self, Self::H264 | Self::H265)
     }
 }
 
@@ -76,6 +86,19 @@ pub enum CodecConfig {
         /// Displayed width in pixels, cropping applied.
         width: u32,
         /// Displayed height in pixels, cropping applied.
+        height: u32,
+    },
+    /// H.265 parameter sets, as NAL units without start code or length (ISO/IEC 14496-15 §8.3.3.1).
+    H265 {
+        /// Video parameter set, the NAL header included.
+        vps: Bytes,
+        /// Sequence parameter set, the NAL header included.
+        sps: Bytes,
+        /// Picture parameter set, the NAL header included.
+        pps: Bytes,
+        /// Displayed width in pixels, the conformance window applied.
+        width: u32,
+        /// Displayed height in pixels, the conformance window applied.
         height: u32,
     },
     /// VP9, the fields of `vpcC` ("VP Codec ISO Media File Format Binding" §2.2).
@@ -134,6 +157,7 @@ impl CodecConfig {
     pub const fn codec(&self) -> Codec {
         match self {
             Self::H264 { .. } => Codec::H264,
+            Self::H265 { .. } => Codec::H265,
             Self::Vp9 { .. } => Codec::Vp9,
             Self::Av1 { .. } => Codec::Av1,
             Self::Opus { .. } => Codec::Opus,
@@ -143,19 +167,25 @@ impl CodecConfig {
     /// Returns width and height in pixels, or `None` for audio.
     pub const fn dimensions(&self) -> Option<(u32, u32)> {
         match *self {
-            Self::H264 { width, height, .. } | Self::Vp9 { width, height, .. } | Self::Av1 { width, height, .. } => {
-                Some((width, height))
-            }
+            Self::H264 { width, height, .. }
+            | Self::H265 { width, height, .. }
+            | Self::Vp9 { width, height, .. }
+            | Self::Av1 { width, height, .. } => Some((width, height)),
             Self::Opus { .. } => None,
         }
     }
 
-    /// Renders the string for `CODECS` (RFC 6381), such as `avc1.42E01F`, `vp09.00.31.08`, `av01.0.05M.08` or `opus`.
+    /// Renders the string for `CODECS` (RFC 6381), such as `avc1.42E01F`, `hvc1.1.6.L93.B0`, `vp09.00.31.08`,
+    /// `av01.0.05M.08` or `opus`.
     pub fn rfc6381(&self) -> String {
         match self {
             Self::H264 { sps, .. } => {
                 let byte = |at: usize| sps.get(at).copied().unwrap_or_default();
                 format!("avc1.{:02X}{:02X}{:02X}", byte(1), byte(2), byte(3))
+            }
+            // One that cannot be read makes no sample entry, so that nobody is told of it.
+            Self::H265 { sps, .. } => {
+                h265::Sps::parse(sps).map_or_else(|_| "hvc1".into(), |sps| format!("hvc1.{}", sps.profile.rfc6381()))
             }
             Self::Vp9 { profile, level, bit_depth, .. } => format!("vp09.{profile:02}.{level:02}.{bit_depth:02}"),
             Self::Av1 { profile, level_idx, high_tier, bit_depth, .. } => {

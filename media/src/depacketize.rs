@@ -1,7 +1,7 @@
 //! Turns RTP packets into frames: what packaging and recording begin with.
 //!
 //! Owns the order of the two tracks' results and the asking for keyframes. The parts, each for itself: `reorder` puts
-//! packets in sequence, `h264`, `vp9`, `av1` and `opus` build access units, `time` and `dts` place them in time, and
+//! packets in sequence, `h264`, `h265`, `vp9`, `av1` and `opus` build access units, `time` and `dts` place them in time, and
 //! `track` holds these together.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use crate::frame::Frame;
 use crate::packet::RtpPacket;
 use crate::time::{Alignment, Timeline};
 use crate::track::Track;
-use crate::{av1, h264, vp8, vp9};
+use crate::{av1, h264, h265, vp8, vp9};
 
 /// How often a keyframe is asked for while none comes: encoders need a moment, and each costs the viewers bandwidth.
 const KEYFRAME_WANTED_EVERY: Duration = Duration::from_secs(1);
@@ -133,10 +133,11 @@ impl Depacketizer {
 
 /// Tells whether a keyframe begins with this RTP payload, so that a viewer may be let in here; always so for audio.
 ///
-/// A payload that cannot be read begins none. For H.264 the sequence parameter set counts as the beginning.
+/// A payload that cannot be read begins none. For H.264 and H.265 the parameter sets count as the beginning.
 pub fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::H264 => h264::starts_keyframe(payload),
+        Codec::H265 => h265::starts_keyframe(payload),
         Codec::Vp8 => vp8::starts_keyframe(payload),
         Codec::Vp9 => vp9::starts_keyframe(payload),
         Codec::Av1 => av1::starts_keyframe(payload),
@@ -151,6 +152,7 @@ pub fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
 pub fn keyframe_size(codec: Codec, payload: &[u8]) -> Option<(u32, u32)> {
     match codec {
         Codec::H264 => h264::keyframe_size(payload),
+        Codec::H265 => h265::keyframe_size(payload),
         Codec::Vp8 => vp8::keyframe_size(payload),
         Codec::Vp9 => vp9::keyframe_size(payload),
         Codec::Av1 => av1::keyframe_size(payload),

@@ -1,12 +1,13 @@
 //! Decoding times for video whose frames are shown in another order than they are decoded in.
 //!
-//! RTP carries presentation times only (RFC 6184 §5.1). With at most `depth` frames shown after one that was decoded
+//! RTP carries presentation times only (RFC 6184 §5.1, RFC 7798 §4.1). With at most `depth` frames shown after one that was decoded
 //! later, the n-th decoding time is the n-th smallest presentation time, `depth` frames late: so no frame has to wait.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// The deepest reordering of H.264: `max_num_reorder_frames` is at most `MaxDpbFrames`, 16 (ITU-T H.264 §E.2.1).
+/// The deepest reordering of H.264: `max_num_reorder_frames` is at most `MaxDpbFrames`, 16 (ITU-T H.264 §E.2.1). H.265
+/// has one less.
 const DEPTH_MAX: usize = 16;
 
 /// The frame duration that is assumed until one is known: 30 frames a second at 90 kHz.

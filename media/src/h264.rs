@@ -2,15 +2,16 @@
 //!
 //! Serves packetization modes 0 and 1. Interleaved mode (STAP-B, MTAP, FU-B) is never negotiated and is ignored.
 
-mod assembler;
 mod parameter_sets;
 mod sps;
+mod stream;
 
 pub use sps::Sps;
 
-pub(crate) use assembler::H264Assembler;
+pub(crate) use stream::H264Stream;
 
 use crate::bits::{BitReader, Malformed, take, take_u8, take_u16};
+use crate::nal::{Piece, unescape};
 
 const SLICE: u8 = 1;
 const SLICE_IDR: u8 = 5;
@@ -29,28 +30,14 @@ pub(crate) const fn nal_type(header: u8) -> u8 {
     header & 0x1f
 }
 
-/// One piece of an RTP payload.
-enum Piece<'a> {
-    /// A whole NAL unit.
-    Nal(&'a [u8]),
-    /// A fragment of one.
-    Fragment {
-        /// The first byte of the NAL unit.
-        header: u8,
-        /// Whether the NAL unit begins here.
-        start: bool,
-        /// Whether it ends here.
-        end: bool,
-        /// What follows the first byte.
-        body: &'a [u8],
-    },
-}
-
 /// Hands out the pieces of an RTP payload, in order (RFC 6184 §5.6 to §5.8).
 ///
 /// # Errors
 /// What `each` returns, or [`Malformed`] when the payload breaks off; earlier pieces were handed out then.
-fn split<'a>(payload: &'a [u8], mut each: impl FnMut(Piece<'a>) -> Result<(), Malformed>) -> Result<(), Malformed> {
+fn split<'a>(
+    payload: &'a [u8],
+    mut each: impl FnMut(Piece<'a, [u8; 1]>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
     let mut rest = payload;
     let indicator = take_u8(&mut rest)?;
     match nal_type(indicator) {
@@ -64,7 +51,7 @@ fn split<'a>(payload: &'a [u8], mut each: impl FnMut(Piece<'a>) -> Result<(), Ma
         }
         FU_A => {
             let fu = take_u8(&mut rest)?;
-            let header = indicator & 0xe0 | nal_type(fu);
+            let header = [indicator & 0xe0 | nal_type(fu)];
             each(Piece::Fragment { header, start: fu & FU_START != 0, end: fu & FU_END != 0, body: rest })
         }
         _ => Ok(()),
@@ -81,7 +68,7 @@ pub(crate) fn starts_keyframe(payload: &[u8]) -> Result<bool, Malformed> {
     split(payload, |piece| {
         found |= match piece {
             Piece::Nal(nal) => nal.first().is_some_and(|&header| matches!(nal_type(header), SPS | SLICE_IDR)),
-            Piece::Fragment { header, start, .. } => start && matches!(nal_type(header), SPS | SLICE_IDR),
+            Piece::Fragment { header: [header], start, .. } => start && matches!(nal_type(header), SPS | SLICE_IDR),
         };
         Ok(())
     })?;
@@ -128,21 +115,6 @@ impl SliceStart {
     }
 }
 
-/// Removes the emulation prevention bytes (ITU-T H.264 §7.4.1.1).
-fn unescape(nal: &[u8]) -> Vec<u8> {
-    let mut zeros = 0;
-    let mut raw = Vec::with_capacity(nal.len());
-    for &byte in nal {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        raw.push(byte);
-    }
-    raw
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,11 +135,5 @@ mod tests {
         for payload in [&[][..], &[0x78, 0], &[0x78, 0, 3, 0x67], &[0x7c]] {
             assert_eq!(starts_keyframe(payload), Err(Malformed::Truncated), "{payload:x?}");
         }
-    }
-
-    #[test]
-    fn emulation_prevention_is_removed() {
-        assert_eq!(unescape(&[0, 0, 3, 1, 0, 0, 3, 0, 0, 3]), [0, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(unescape(&[3, 0, 3, 0, 0, 1]), [3, 0, 3, 0, 0, 1]);
     }
 }

@@ -10,7 +10,9 @@ use crate::codec::{Codec, MediaKind};
 use crate::depacketize::Depacketized;
 use crate::dts::DtsClock;
 use crate::frame::Frame;
-use crate::h264::H264Assembler;
+use crate::h264::H264Stream;
+use crate::h265::H265Stream;
+use crate::nal::NalAssembler;
 use crate::opus::OpusAssembler;
 use crate::packet::RtpPacket;
 use crate::reorder::{Ordered, Reorder};
@@ -154,7 +156,8 @@ impl Track {
 
 fn assembler(codec: Codec) -> Option<Box<dyn Assemble>> {
     match codec {
-        Codec::H264 => Some(Box::new(H264Assembler::default())),
+        Codec::H264 => Some(Box::new(NalAssembler::<H264Stream>::default())),
+        Codec::H265 => Some(Box::new(NalAssembler::<H265Stream>::default())),
         Codec::Vp8 => None,
         Codec::Vp9 => Some(Box::new(Vp9Assembler::default())),
         Codec::Av1 => Some(Box::new(Av1Assembler::default())),

@@ -13,7 +13,9 @@ use onair_recorder::{
     Completeness, Cut, Fragmenter, FragmenterSettings, Init, ObjectName, ObjectPath, RecordingPlaylists, Segment, Store,
 };
 
-use support::{Directory, assert_decodes, assert_readers_agree, h264_frames, opus_frames, probe, vp9_frames};
+use support::{
+    Directory, assert_decodes, assert_readers_agree, h264_frames, h265_frames, opus_frames, probe, vp9_frames,
+};
 
 const SETTINGS: FragmenterSettings =
     FragmenterSettings { segment_target: Duration::from_secs(2), part_target: Duration::from_millis(500) };
@@ -165,18 +167,29 @@ fn a_stored_recording_plays_straight_from_the_bucket() {
 
 #[test]
 fn vp9_decodes() {
-    let directory = Directory::new("vp9");
-    let video = vp9_frames(4);
+    decodes(&vp9_frames(4), "vp9,320,240");
+}
+
+#[test]
+fn h265_decodes() {
+    decodes(&h265_frames(4), "hevc,322,182");
+}
+
+/// Cuts the frames, and asserts that the segments and the file decode, and that every reader finds the frames in them.
+/// `told` is what ffprobe says of them: codec, width, height.
+fn decodes(video: &[Frame], told: &str) {
+    let directory = Directory::new(told);
     let mut fragmenter = Fragmenter::new(SETTINGS, &[MediaKind::Video]);
-    push_all(&mut fragmenter, &video, &[], 0);
+    push_all(&mut fragmenter, video, &[], 0);
     fragmenter.finish();
     let mut stored = Stored::default();
     stored.pull(&mut fragmenter);
-    let file = directory.write("video.mp4", &stored.rendition(MediaKind::Video));
-    assert_decodes(&file);
-    assert_readers_agree(&stored.rendition(MediaKind::Video), &[&video]);
-    assert_readers_agree(&stored.progressive(), &[&video]);
-    let file = directory.write("recording.mp4", &stored.progressive());
-    assert_decodes(&file);
-    assert_eq!(probe(&file, "codec_name,nb_read_packets"), format!("vp9\n{}\n", video.len()));
+    assert_readers_agree(&stored.rendition(MediaKind::Video), &[video]);
+    assert_readers_agree(&stored.progressive(), &[video]);
+    for (name, bytes) in [("video.mp4", stored.rendition(MediaKind::Video)), ("recording.mp4", stored.progressive())] {
+        let file = directory.write(name, &bytes);
+        assert_decodes(&file);
+        let wanted = format!("{}\n{}\n", told.replace(',', "\n"), video.len());
+        assert_eq!(probe(&file, "codec_name,width,height,nb_read_packets"), wanted);
+    }
 }

@@ -96,8 +96,14 @@ fn numbered(line: &str) -> Option<(u8, &str)> {
 }
 
 fn codec(name: &str) -> Option<Codec> {
-    let known =
-        [("H264", Codec::H264), ("VP8", Codec::Vp8), ("VP9", Codec::Vp9), ("AV1", Codec::Av1), ("opus", Codec::Opus)];
+    let known = [
+        ("H264", Codec::H264),
+        ("H265", Codec::H265),
+        ("VP8", Codec::Vp8),
+        ("VP9", Codec::Vp9),
+        ("AV1", Codec::Av1),
+        ("opus", Codec::Opus),
+    ];
     known.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, codec)| *codec)
 }
 

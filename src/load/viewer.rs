@@ -74,7 +74,7 @@ impl Offered {
     /// [`LoadError`] when str0m refuses the local address.
     pub(crate) fn new(identity: &Identity, local: SocketAddr) -> Result<Self, LoadError> {
         let unusable = |error: String| LoadError::Answer(error);
-        let config = RtcConfig::new()
+        let mut config = RtcConfig::new()
             .set_crypto_provider(Arc::clone(&identity.crypto))
             .set_dtls_cert(identity.certificate.clone())
             .set_rtp_mode(true)
@@ -84,6 +84,7 @@ impl Offered {
             .enable_vp8(true)
             .enable_vp9(true)
             .enable_av1(true);
+        config.codec_config().enable_h265(true);
         let (mut rtc, keys) = capture(|| config.build(Instant::now()));
         rtc.add_local_candidate(Candidate::host(local, "udp").map_err(|error| unusable(error.to_string()))?);
         let mut changes = rtc.sdp_api();

@@ -8,11 +8,14 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use mp4::Mp4Reader;
-use mp4_atom::{Atom, Codec as Entry, DecodeAtom, Header, Moov, ReadFrom, Trak};
+use mp4_atom::{Atom, Codec as Entry, DecodeAtom, Header, Hev1, Hvc1, Moov, ReadFrom, Trak};
 use onair_media::Codec;
 
-/// Begins each NAL unit of a byte stream (ITU-T H.264 Annex B).
+/// Begins each NAL unit of a byte stream (ITU-T H.264 and H.265 Annex B).
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// The types of the H.265 parameter sets (ITU-T H.265 table 7-1). `hvcC` may hold SEI beside them.
+const PARAMETER_SETS: std::ops::RangeInclusive<u8> = 32..=34;
 
 /// An MP4 file that is open for reading.
 pub(crate) struct Clip {
@@ -34,8 +37,9 @@ struct Track {
 
 /// How a track's samples become what a packetizer takes.
 enum Format {
-    /// NAL units behind lengths of this many bytes; the parameter sets go before each keyframe.
-    H264 {
+    /// NAL units behind lengths of this many bytes; the parameter sets go before each keyframe. H.264 or H.265.
+    NalUnits {
+        codec: Codec,
         length_size: usize,
         parameter_sets: Vec<u8>,
     },
@@ -55,7 +59,7 @@ pub(crate) struct Sample {
     pub(crate) decode_us: i64,
     /// When it is to be shown, in ticks of [`Codec::clock_rate_hz`]; never negative.
     pub(crate) pts_ticks: u64,
-    /// The frame: an H.264 byte stream, a VP9 frame, AV1 OBUs, an Opus packet.
+    /// The frame: an H.264 or H.265 byte stream, a VP9 frame, AV1 OBUs, an Opus packet.
     pub(crate) data: Vec<u8>,
 }
 
@@ -80,7 +84,7 @@ pub(crate) enum ClipError {
         sample: u32,
     },
     /// Nothing in it can be sent over WebRTC.
-    #[error("the file has no H.264, VP9, AV1 or Opus track{}", found(.0))]
+    #[error("the file has no H.264, H.265, VP9, AV1 or Opus track{}", found(.0))]
     NothingToSend(Vec<String>),
 }
 
@@ -188,7 +192,7 @@ impl Track {
 impl Format {
     fn codec(&self) -> Codec {
         match self {
-            Self::H264 { .. } => Codec::H264,
+            Self::NalUnits { codec, .. } => *codec,
             Self::Vp9 => Codec::Vp9,
             Self::Av1 { .. } => Codec::Av1,
             Self::Opus => Codec::Opus,
@@ -197,7 +201,9 @@ impl Format {
 
     fn frame(&self, sample: &[u8], is_sync: bool) -> Option<Vec<u8>> {
         match self {
-            Self::H264 { length_size, parameter_sets } => byte_stream(sample, *length_size, parameter_sets, is_sync),
+            Self::NalUnits { length_size, parameter_sets, .. } => {
+                byte_stream(sample, *length_size, parameter_sets, is_sync)
+            }
             Self::Av1 { config_obus } if is_sync && !begins_with_sequence_header(sample) => {
                 Some([config_obus, sample].concat())
             }
@@ -226,8 +232,11 @@ fn format(trak: &Trak) -> Result<Format, String> {
     match trak.mdia.minf.stbl.stsd.codecs.first() {
         Some(Entry::Avc1(avc1)) => {
             let sets = avc1.avcc.sequence_parameter_sets.iter().chain(&avc1.avcc.picture_parameter_sets);
-            let parameter_sets = sets.flat_map(|set| START_CODE.iter().chain(set)).copied().collect();
-            Ok(Format::H264 { length_size: usize::from(avc1.avcc.length_size), parameter_sets })
+            Ok(nal_units(Codec::H264, avc1.avcc.length_size, sets))
+        }
+        Some(Entry::Hvc1(Hvc1 { hvcc, .. }) | Entry::Hev1(Hev1 { hvcc, .. })) => {
+            let sets = hvcc.arrays.iter().filter(|array| PARAMETER_SETS.contains(&array.nal_unit_type));
+            Ok(nal_units(Codec::H265, hvcc.length_size_minus_one + 1, sets.flat_map(|array| &array.nalus)))
         }
         Some(Entry::Vp09(_)) => Ok(Format::Vp9),
         Some(Entry::Av01(av01)) => Ok(Format::Av1 { config_obus: av01.av1c.config_obus.clone() }),
@@ -236,6 +245,11 @@ fn format(trak: &Trak) -> Result<Format, String> {
         Some(other) => Err(format!("{other:?}").split(['(', ' ', '{']).next().unwrap_or("unknown").into()),
         None => Err("a track without a sample entry".into()),
     }
+}
+
+fn nal_units<'a>(codec: Codec, length_size: u8, sets: impl Iterator<Item = &'a Vec<u8>>) -> Format {
+    let parameter_sets = sets.flat_map(|set| START_CODE.iter().chain(set)).copied().collect();
+    Format::NalUnits { codec, length_size: length_size.into(), parameter_sets }
 }
 
 /// Turns length-prefixed NAL units into a byte stream; `None` when the lengths do not fit.

@@ -43,14 +43,15 @@ impl Sender {
         let local = socket.local_addr()?;
         let tracks: Vec<_> = codecs.map(|codec| Track { codec, mid: None, pt: None }).collect();
         let has = |codec| tracks.iter().any(|track| track.codec == codec);
-        let mut rtc = RtcConfig::new()
+        let mut config = RtcConfig::new()
             .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
             .clear_codecs()
             .enable_h264(has(Codec::H264))
             .enable_vp9(has(Codec::Vp9))
             .enable_av1(has(Codec::Av1))
-            .enable_opus(has(Codec::Opus), false)
-            .build(Instant::now());
+            .enable_opus(has(Codec::Opus), false);
+        config.codec_config().enable_h265(has(Codec::H265));
+        let mut rtc = config.build(Instant::now());
         let candidate = Candidate::host(local, "udp").map_err(|error| PublishError::Answer(error.to_string()))?;
         rtc.add_local_candidate(candidate);
         let now = Instant::now();
@@ -172,6 +173,7 @@ impl Sender {
 fn str0m_codec(codec: Codec) -> Str0mCodec {
     match codec {
         Codec::H264 => Str0mCodec::H264,
+        Codec::H265 => Str0mCodec::H265,
         Codec::Vp8 => Str0mCodec::Vp8,
         Codec::Vp9 => Str0mCodec::Vp9,
         Codec::Av1 => Str0mCodec::Av1,

@@ -238,13 +238,14 @@ fn a_flush_brings_out_the_frame_that_waits_for_its_successor() {
 }
 
 fn any_codec() -> impl Strategy<Value = Codec> {
-    prop::sample::select(vec![Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::Opus])
+    prop::sample::select(vec![Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::Opus])
 }
 
 /// Payloads near enough to real ones to get past the first byte.
 fn any_payload() -> impl Strategy<Value = Vec<u8>> {
-    let first =
-        prop::sample::select(vec![0x65, 0x67, 0x68, 0x78, 0x7c, 0x08, 0x8c, 0x0e, 0xbe, 0x10, 0x50, 0x90, 0x20]);
+    let first = prop::sample::select(vec![
+        0x65, 0x67, 0x68, 0x78, 0x7c, 0x28, 0x60, 0x62, 0x08, 0x8c, 0x0e, 0xbe, 0x10, 0x50, 0x90, 0x20,
+    ]);
     let likely =
         (first, prop::collection::vec(prop::sample::select(vec![0, 1, 2, 3, 0x0a, 0x49, 0x82, 0x85, 0xff]), 0..40))
             .prop_map(|(first, rest)| [vec![first], rest].concat());

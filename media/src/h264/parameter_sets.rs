@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Sps, unescape};
+use super::Sps;
 use crate::bits::BitReader;
 use crate::codec::CodecConfig;
+use crate::nal::unescape;
 
 /// Longer sets are ignored, in bytes: with all scaling lists a set has about 500.
 const SET_MAX_BYTES: usize = 4096;

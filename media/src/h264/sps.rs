@@ -1,7 +1,7 @@
 //! The sequence parameter set (ITU-T H.264 §7.3.2.1.1) and its usability information (annex E).
 
-use super::unescape;
 use crate::bits::{BitReader, Malformed};
+use crate::nal::{at_most, byte, small, unescape};
 
 /// The profiles whose parameter sets tell of chroma format and bit depth (§7.3.2.1.1).
 const PROFILES_WITH_CHROMA: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
@@ -233,18 +233,6 @@ fn skip_hrd(bits: &mut BitReader<'_>) -> Result<(), Malformed> {
         bits.skip(1)?;
     }
     bits.skip(20)
-}
-
-fn byte(bits: &mut BitReader<'_>) -> Result<u8, Malformed> {
-    small(bits.bits(8)?, 255, "a byte")
-}
-
-fn small(number: u32, max: u8, name: &'static str) -> Result<u8, Malformed> {
-    u8::try_from(number).ok().filter(|&number| number <= max).ok_or(Malformed::Invalid(name))
-}
-
-fn at_most(number: u32, max: u32, name: &'static str) -> Result<u32, Malformed> {
-    if number <= max { Ok(number) } else { Err(Malformed::Invalid(name)) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::packet::{RtpPacket, SenderReport};
 /// over bad networks and TCP stalls stay below it.
 const JUMP_S: i64 = 5;
 
-/// How far H.264 timestamps, which stand in decoding order, may step back: 16 reordered frames at 8 frames a second.
+/// How far the timestamps of H.264 and H.265, which stand in decoding order, may step back: 16 reordered frames at 8 frames
+/// a second.
 const REORDER_MAX_S: i64 = 2;
 
 /// How far the timestamps of other codecs may step back before it is a jump: in milliseconds, a few audio packets.
@@ -210,7 +211,7 @@ impl TrackClock {
         let mut pts_ticks = timestamp.saturating_add(self.offset).max(0);
         if let Some(highest) = self.highest
             && pts_ticks <= highest
-            && codec != Codec::H264
+            && !codec.reorders()
         {
             pts_ticks = highest + 1;
         }
@@ -247,10 +248,8 @@ impl TrackClock {
         if ahead.abs() > JUMP_S * self.rate_hz {
             return Some(ahead);
         }
-        let backward_max = match codec {
-            Codec::H264 => REORDER_MAX_S * self.rate_hz,
-            Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus => BACKWARD_MAX_MS * self.rate_hz / 1000,
-        };
+        let backward_max =
+            if codec.reorders() { REORDER_MAX_S * self.rate_hz } else { BACKWARD_MAX_MS * self.rate_hz / 1000 };
         let pts_ticks = timestamp.saturating_add(self.offset);
         let step = pts_ticks - self.highest?;
         if step < -backward_max {

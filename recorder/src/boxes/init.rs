@@ -3,11 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use mp4_atom::{
     Audio, Av01, Av1c, Avc1, Avcc, AvccExt, Codec as SampleEntry, Dinf, Dops, Dref, Encode, FixedPoint, FourCC, Ftyp,
-    Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, Vp09,
-    VpcC,
+    Hdlr, Hvc1, HvcCArray, Hvcc, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex,
+    Url, Visual, Vmhd, Vp09, VpcC,
 };
-use onair_media::h264::Sps;
 use onair_media::{Codec, CodecConfig, MediaKind};
+use onair_media::{h264, h265};
 
 use super::{BoxError, NON_SYNC_FLAGS, SYNC_FLAGS, track_id};
 
@@ -16,6 +16,11 @@ const SPS_MIN_BYTES: usize = 4;
 
 /// The profiles whose `avcC` tells of chroma format and bit depth (ISO/IEC 14496-15 §5.3.3.1.2).
 const HIGH_PROFILES: [u8; 4] = [100, 110, 122, 144];
+
+/// The types of the H.265 parameter sets (ITU-T H.265 table 7-1).
+const VPS: u8 = 32;
+const SPS: u8 = 33;
+const PPS: u8 = 34;
 
 /// Builds the initialisation segment of one rendition: `ftyp` and a `moov` without samples.
 ///
@@ -150,6 +155,9 @@ pub(crate) fn sample_entry(config: &CodecConfig) -> Result<SampleEntry, BoxError
         CodecConfig::H264 { sps, pps, width, height } => {
             Avc1 { visual: visual(*width, *height)?, avcc: avcc(sps, pps)?, ..Avc1::default() }.into()
         }
+        CodecConfig::H265 { vps, sps, pps, width, height } => {
+            Hvc1 { visual: visual(*width, *height)?, hvcc: hvcc(vps, sps, pps)?, ..Hvc1::default() }.into()
+        }
         CodecConfig::Vp9 { width, height, .. } => {
             Vp09 { visual: visual(*width, *height)?, vpcc: vpcc(config)?, ..Vp09::default() }.into()
         }
@@ -171,22 +179,56 @@ fn visual(width: u32, height: u32) -> Result<Visual, BoxError> {
 ///
 /// The High profiles repeat chroma format and bit depths of the SPS there; of one that cannot be read they are left out.
 fn avcc(sps: &[u8], pps: &[u8]) -> Result<Avcc, BoxError> {
-    if sps.len() < SPS_MIN_BYTES || sps.len() > usize::from(u16::MAX) {
-        return Err(BoxError::ParameterSet { name: "sps", bytes: sps.len() });
-    }
-    if pps.is_empty() || pps.len() > usize::from(u16::MAX) {
-        return Err(BoxError::ParameterSet { name: "pps", bytes: pps.len() });
-    }
+    parameter_set("sps", sps, SPS_MIN_BYTES)?;
+    parameter_set("pps", pps, 1)?;
     Ok(Avcc { ext: high_profile(sps), ..Avcc::new(sps, pps)? })
 }
 
+/// Checks that the configuration box can hold a parameter set, whose length it stores in 16 bits.
+fn parameter_set(name: &'static str, nal: &[u8], min_bytes: usize) -> Result<(), BoxError> {
+    let fits = (min_bytes..=usize::from(u16::MAX)).contains(&nal.len());
+    if fits { Ok(()) } else { Err(BoxError::ParameterSet { name, bytes: nal.len() }) }
+}
+
 fn high_profile(sps: &[u8]) -> Option<AvccExt> {
-    let sps = Sps::parse(sps).ok().filter(|sps| HIGH_PROFILES.contains(&sps.profile_idc))?;
+    let sps = h264::Sps::parse(sps).ok().filter(|sps| HIGH_PROFILES.contains(&sps.profile_idc))?;
     Some(AvccExt {
         chroma_format: sps.chroma_format_idc,
         bit_depth_luma: sps.bit_depth_luma,
         bit_depth_chroma: sps.bit_depth_chroma,
         sequence_parameter_sets_ext: Vec::new(),
+    })
+}
+
+/// Builds `hvcC` with one parameter set of each kind and 4-byte NAL lengths (ISO/IEC 14496-15 §8.3.3.1). What only the
+/// encoder knows is left unspecified: frame rate, slices and tiles for decoding in parallel.
+fn hvcc(vps: &[u8], sps: &[u8], pps: &[u8]) -> Result<Hvcc, BoxError> {
+    let sets = [("vps", VPS, vps), ("sps", SPS, sps), ("pps", PPS, pps)];
+    for (name, _, nal) in sets {
+        parameter_set(name, nal, 1)?;
+    }
+    let told = h265::Sps::parse(sps).map_err(|_| BoxError::ParameterSet { name: "sps", bytes: sps.len() })?;
+    // `hvc1` says that no parameter set is in the samples.
+    let array = |(_, nal_unit_type, nal): (_, u8, &[u8])| HvcCArray {
+        completeness: true,
+        nal_unit_type,
+        nalus: vec![nal.to_vec()],
+    };
+    Ok(Hvcc {
+        general_profile_space: told.profile.profile_space,
+        general_tier_flag: told.profile.high_tier,
+        general_profile_idc: told.profile.profile_idc,
+        general_profile_compatibility_flags: told.profile.compatibility,
+        general_constraint_indicator_flags: told.profile.constraints,
+        general_level_idc: told.profile.level_idc,
+        chroma_format_idc: told.chroma_format_idc,
+        bit_depth_luma_minus8: told.bit_depth_luma - 8,
+        bit_depth_chroma_minus8: told.bit_depth_chroma - 8,
+        num_temporal_layers: told.temporal_layers,
+        temporal_id_nested: told.temporal_id_nested,
+        length_size_minus_one: 3,
+        arrays: sets.map(array).into(),
+        ..Hvcc::new()
     })
 }
 

@@ -3,13 +3,13 @@
 //! A change to these bytes is a change of [`FORMAT_VERSION`].
 
 use bytes::Bytes;
-use mp4_atom::{Codec, Decode, DecodeMaybe, Ftyp, Moof, Moov};
+use mp4_atom::{Codec, Decode, DecodeMaybe, Encode, Ftyp, Moof, Moov};
 use onair_media::{CodecConfig, MediaKind};
 use sha2::{Digest, Sha256};
 
 use super::{FORMAT_VERSION, SegmentHead, chunk, init_segment};
 use crate::cut::Sample;
-use crate::testing::{h264, opus};
+use crate::testing::{h264, h265, opus};
 
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -53,8 +53,9 @@ fn parse(bytes: &Bytes) -> (Ftyp, Moov) {
 #[test]
 fn init_segments_keep_their_bytes() {
     assert_eq!(FORMAT_VERSION, 2);
-    let digests: Vec<_> =
-        [h264().as_ref(), &vp9(), &av1(), opus().as_ref()].map(|config| digest(&init_segment(config).unwrap())).into();
+    let digests: Vec<_> = [h264().as_ref(), &vp9(), &av1(), opus().as_ref(), &h265()]
+        .map(|config| digest(&init_segment(config).unwrap()))
+        .into();
     assert_eq!(digests, INIT_DIGESTS);
 }
 
@@ -133,15 +134,36 @@ fn high_profiles_tell_chroma_and_bit_depth() {
 }
 
 #[test]
+fn the_hvcc_is_what_ffmpeg_writes() {
+    let (_, moov) = parse(&init_segment(&h265()).unwrap());
+    let Codec::Hvc1(entry) = &moov.trak[0].mdia.minf.stbl.stsd.codecs[0] else { panic!("{moov:?}") };
+    let mut bytes = Vec::new();
+    entry.hvcc.encode(&mut bytes).unwrap();
+    let CodecConfig::H265 { vps, sps, pps, .. } = h265() else { unreachable!() };
+    // Of the same stream, but for the arrays: ffmpeg adds the SEI that names the encoder.
+    let mut wanted =
+        vec![1, 0x01, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 0x3c, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 3];
+    for (kind, set) in [(0xa0, vps), (0xa1, sps), (0xa2, pps)] {
+        wanted.extend_from_slice(&[kind, 0, 1, 0, set.len() as u8]);
+        wanted.extend_from_slice(&set);
+    }
+    assert_eq!(bytes[8..], wanted);
+}
+
+#[test]
 fn configurations_that_fit_no_box_are_errors() {
     let bytes = |length| Bytes::from(vec![0x67; length]);
     let with = |sps, pps, width, height| CodecConfig::H264 { sps, pps, width, height };
+    let CodecConfig::H265 { vps, sps, pps, width, height } = h265() else { unreachable!() };
     for bad in [
         with(bytes(3), bytes(4), 16, 16),
         with(bytes(70_000), bytes(4), 16, 16),
         with(bytes(9), bytes(0), 16, 16),
         with(bytes(9), bytes(4), 0, 16),
         with(bytes(9), bytes(4), 16, 65_536),
+        CodecConfig::H265 { vps: Bytes::new(), sps: sps.clone(), pps: pps.clone(), width, height },
+        CodecConfig::H265 { vps: vps.clone(), sps: sps.slice(..20), pps, width, height },
+        CodecConfig::H265 { vps, sps, pps: bytes(70_000), width, height },
         CodecConfig::Opus { channels: 6, pre_skip: 0 },
         CodecConfig::Opus { channels: 0, pre_skip: 0 },
         CodecConfig::Vp9 {
@@ -158,5 +180,6 @@ fn configurations_that_fit_no_box_are_errors() {
     }
 }
 
-/// H.264, VP9, AV1, Opus.
-const INIT_DIGESTS: [&str; 4] = ["e6dd35c86a78699f", "d18ebd42d2a6fcf3", "3927f1a2c55de189", "91fe0d275a837d16"];
+/// H.264, VP9, AV1, Opus, H.265.
+const INIT_DIGESTS: [&str; 5] =
+    ["e6dd35c86a78699f", "d18ebd42d2a6fcf3", "3927f1a2c55de189", "91fe0d275a837d16", "42cdb1af9673fb82"];

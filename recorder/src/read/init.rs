@@ -1,7 +1,7 @@
 //! The CMAF header read back, see [`crate::boxes::init_segment`].
 
 use bytes::Bytes;
-use mp4_atom::{Av1c, Avcc, Dops, Mdhd, VpcC};
+use mp4_atom::{Av1c, Avcc, Dops, HvcCArray, Hvcc, Mdhd, VpcC};
 use onair_media::CodecConfig;
 
 use super::ReadError;
@@ -36,6 +36,7 @@ pub fn read_init(bytes: &[u8]) -> Result<CodecConfig, ReadError> {
 fn read_entry(entry: &RawBox<'_>) -> Result<CodecConfig, ReadError> {
     match entry.kind.as_ref() {
         b"avc1" => read_h264(entry.body),
+        b"hvc1" => read_h265(entry.body),
         b"vp09" => read_vp9(entry.body),
         b"av01" => read_av1(entry.body),
         b"Opus" => read_opus(entry.body),
@@ -58,6 +59,22 @@ fn read_h264(body: &[u8]) -> Result<CodecConfig, ReadError> {
         return Err(ReadError::Unexpected("not one parameter set of each kind and lengths of four bytes"));
     };
     Ok(CodecConfig::H264 { sps: Bytes::copy_from_slice(sps), pps: Bytes::copy_from_slice(pps), width, height })
+}
+
+fn read_h265(body: &[u8]) -> Result<CodecConfig, ReadError> {
+    let (width, height, boxes) = visual(body)?;
+    let hvcc: Hvcc = leaf(boxes)?;
+    let only = |array: &HvcCArray| match &array.nalus[..] {
+        [nal] => Some(Bytes::copy_from_slice(nal)),
+        _ => None,
+    };
+    let sets: Option<Vec<_>> = hvcc.arrays.iter().map(only).collect();
+    match (sets.as_deref(), hvcc.length_size_minus_one) {
+        (Some([vps, sps, pps]), 3) => {
+            Ok(CodecConfig::H265 { vps: vps.clone(), sps: sps.clone(), pps: pps.clone(), width, height })
+        }
+        _ => Err(ReadError::Unexpected("not one parameter set of each kind and lengths of four bytes")),
+    }
 }
 
 fn read_vp9(body: &[u8]) -> Result<CodecConfig, ReadError> {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{SegmentScan, read_head, read_init, read_segment};
 use crate::boxes::{SegmentHead, init_segment};
 use crate::cut::{Cut, Part, Segment};
-use crate::testing::{broadcast, frame, h264, opus, pull};
+use crate::testing::{broadcast, frame, h264, h265, opus, pull};
 use crate::{Fragmenter, FragmenterSettings};
 
 fn bytes(length: std::ops::Range<usize>) -> impl Strategy<Value = Bytes> {
@@ -22,6 +22,11 @@ fn configs() -> impl Strategy<Value = CodecConfig> {
         pps,
         width,
         height,
+    });
+    let h265 = (bytes(1..60), bytes(1..20), size(), size()).prop_map(|(vps, pps, width, height)| {
+        // What is told of a sequence parameter set beside it must be that of one that can be read.
+        let CodecConfig::H265 { sps, .. } = h265() else { unreachable!() };
+        CodecConfig::H265 { vps, sps, pps, width, height }
     });
     let vp9 = (0..4_u8, any::<u8>(), 0..16_u8, 0..4_u8, any::<bool>(), size(), size()).prop_map(
         |(profile, level, bit_depth, chroma_subsampling, full_range, width, height)| CodecConfig::Vp9 {
@@ -58,7 +63,7 @@ fn configs() -> impl Strategy<Value = CodecConfig> {
             }
         });
     let opus = (1..=2_u8, any::<u16>()).prop_map(|(channels, pre_skip)| CodecConfig::Opus { channels, pre_skip });
-    prop_oneof![h264, vp9, av1, opus]
+    prop_oneof![h264, h265, vp9, av1, opus]
 }
 
 /// Cuts a broadcast with reordered pictures, a break after `first_s` seconds and another configuration behind it.

@@ -117,6 +117,33 @@ pub(crate) fn h264_frames(seconds: u32) -> Vec<Frame> {
     units.into_iter().enumerate().map(frame).collect()
 }
 
+/// Encodes `seconds` of a test picture as H.265 at 30 frames a second, a keyframe every 2 s, without B-frames.
+pub(crate) fn h265_frames(seconds: u32) -> Vec<Frame> {
+    let source = format!("testsrc2=size=322x182:rate=30:duration={seconds}");
+    let parameters = "log-level=error:keyint=60:min-keyint=60:scenecut=0:bframes=0:aud=1:repeat-headers=1";
+    let input = ["-v", "error", "-f", "lavfi", "-i", &source];
+    let encoder = ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-x265-params", parameters];
+    let stream = run("ffmpeg", &[&input[..], &encoder, &["-f", "hevc", "-"]].concat()).stdout;
+    let (mut units, mut sets) = (Vec::<Vec<&[u8]>>::new(), [const { Bytes::new() }; 3]);
+    for nal in nal_units(&stream) {
+        match nal[0] >> 1 {
+            35 => units.push(Vec::new()),
+            kind @ 32..=34 => sets[usize::from(kind) - 32] = Bytes::copy_from_slice(nal),
+            _ => units.last_mut().unwrap().push(nal),
+        }
+    }
+    let [vps, sps, pps] = sets;
+    let config = Arc::new(CodecConfig::H265 { vps, sps, pps, width: 322, height: 182 });
+    let frame = |(index, nals): (usize, Vec<&[u8]>)| Frame {
+        pts_ticks: index as i64 * 3_000,
+        dts_ticks: index as i64 * 3_000,
+        keyframe: nals.iter().any(|nal| (16..24).contains(&(nal[0] >> 1))),
+        config: Arc::clone(&config),
+        data: length_prefixed(&nals),
+    };
+    units.into_iter().enumerate().map(frame).collect()
+}
+
 /// Splits an Annex B byte stream at its start codes (ITU-T H.264 Annex B).
 fn nal_units(stream: &[u8]) -> Vec<&[u8]> {
     let starts: Vec<usize> = stream.windows(3).enumerate().filter(|(_, w)| *w == [0, 0, 1]).map(|(at, _)| at).collect();

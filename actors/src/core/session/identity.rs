@@ -51,7 +51,8 @@ impl Identity {
 #[error("the crypto provider makes no DTLS certificate")]
 pub struct IdentityError;
 
-/// The codecs in our order of preference: what HLS and recordings can carry comes before VP8.
+/// The codecs in our order of preference: what HLS and recordings can carry comes before VP8. H.265 comes last, for the
+/// fewest viewers can play it: it is for publishers that offer nothing else.
 pub(super) fn config(identity: &Identity, role: Role) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&identity.crypto))
@@ -68,8 +69,19 @@ pub(super) fn config(identity: &Identity, role: Role) -> RtcConfig {
     for (pt, rtx, may_fragment, profile_level_id) in MORE_H264 {
         config.codec_config().add_h264(pt.into(), Some(rtx.into()), may_fragment, profile_level_id);
     }
-    config.enable_vp9(true).enable_av1(true).enable_vp8(true)
+    let mut config = config.enable_vp9(true).enable_av1(true).enable_vp8(true);
+    let codecs = config.codec_config();
+    codecs.enable_h265(true);
+    let (pt, rtx) = MAIN_10;
+    codecs.add_h265(pt.into(), Some(rtx.into()), 2, 0, H265_LEVEL_6);
+    config
 }
+
+/// The H.265 profile that str0m's own list lacks, beside Main: payload type and that of its retransmissions.
+const MAIN_10: (u8, u8) = (43, 44);
+
+/// `level-id` of the highest level that browsers offer, 6: thirty times the level (RFC 7798 §7.1).
+const H265_LEVEL_6: u8 = 180;
 
 /// Forms of H.264 that encoders offer beyond str0m's own list: High without fragments, and Constrained High. Payload
 /// type, that of its retransmissions, packetization-mode 1 or 0, profile-level-id; the numbers are free ones, and an
@@ -97,6 +109,7 @@ fn extensions(role: Role) -> ExtensionMap {
 pub(super) fn known_codec(codec: Str0mCodec) -> Option<Codec> {
     match codec {
         Str0mCodec::H264 => Some(Codec::H264),
+        Str0mCodec::H265 => Some(Codec::H265),
         Str0mCodec::Vp8 => Some(Codec::Vp8),
         Str0mCodec::Vp9 => Some(Codec::Vp9),
         Str0mCodec::Av1 => Some(Codec::Av1),

@@ -76,10 +76,15 @@ fn every_codec_of_ours_is_carried() {
         "rtpmap:45 AV1/90000",
         "rtpmap:99 rtx/90000",
         "fmtp:99 apt=98",
+        "rtpmap:49 H265/90000",
+        "fmtp:49 level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST",
+        "rtpmap:51 H265/90000",
+        "fmtp:51 level-id=93;profile-id=2;tier-flag=0;tx-mode=SRST",
     ];
-    let (session, answer) = accept(&offer("96 98 99 45", &attributes)).unwrap();
-    assert!([Codec::Vp8, Codec::Vp9, Codec::Av1].into_iter().all(|codec| session.carries(codec)));
-    assert_eq!(answered(&answer), ["98", "99", "45", "96"]);
+    let (session, answer) = accept(&offer("49 51 96 98 99 45", &attributes)).unwrap();
+    let codecs = [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H265];
+    assert!(codecs.into_iter().all(|codec| session.carries(codec)));
+    assert_eq!(answered(&answer), ["98", "99", "45", "96", "49", "51"]);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 use super::*;
 use crate::assemble::testing::{push_all, told};
+use crate::h264::H264Stream;
+
+type H264Assembler = NalAssembler<H264Stream>;
 
 /// What x264 writes for 854x480, high profile, two reordered frames.
 const SPS: [u8; 26] = [
