@@ -41,7 +41,7 @@ impl Packetizer {
     pub const fn new(codec: Codec) -> Option<Self> {
         match codec {
             Codec::H264 => Some(Self { codec, next_seq_no: 1, report: None }),
-            Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus => None,
+            Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus => None,
         }
     }
 
