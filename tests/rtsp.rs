@@ -189,6 +189,22 @@ fn a_camera_that_falls_silent_is_connected_to_anew() {
     check_one_recording_with_a_gap(&server, &name);
 }
 
+/// H.265 is recorded and in HLS. It is for those WebRTC viewers whose browsers offer it.
+#[test]
+fn an_h265_camera_is_recorded() {
+    let _alone = alone();
+    let (_camera, port) = camera(&["--video", "h265"]);
+    let server = server(&source(port, "", ""), &[]);
+    let room = wait_until_live(&server);
+    assert_eq!(room["tracks"][0]["codec"], "h265", "{room}");
+    wait_for_hls(&server);
+    let live = probe(&server.url("/hls/cam/index.m3u8"));
+    let video = &live["streams"][0];
+    assert_eq!((&video["codec_name"], &video["codec_tag_string"]), (&"hevc".into(), &"hvc1".into()), "{live}");
+    assert_eq!((&video["width"], &video["height"]), (&640.into(), &360.into()), "{live}");
+    check_recording(&server, &["hevc"]);
+}
+
 /// B-frames come out of recordings and HLS in the order in which they are shown; the room says that WebRTC cannot.
 #[test]
 fn b_frames_are_recorded_in_their_order() {

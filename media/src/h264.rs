@@ -11,7 +11,7 @@ pub use sps::Sps;
 pub(crate) use stream::H264Stream;
 
 use crate::bits::{BitReader, Malformed, take, take_u8, take_u16};
-use crate::nal::{Piece, unescape};
+use crate::nal::{FU_END, FU_START, Piece, unescape};
 
 const SLICE: u8 = 1;
 const SLICE_IDR: u8 = 5;
@@ -21,9 +21,6 @@ pub(crate) const PPS: u8 = 8;
 pub(crate) const LAST_SINGLE: u8 = 23;
 pub(crate) const STAP_A: u8 = 24;
 pub(crate) const FU_A: u8 = 28;
-
-pub(crate) const FU_START: u8 = 0x80;
-pub(crate) const FU_END: u8 = 0x40;
 
 /// The type of a NAL unit, from its first byte or that of a fragmentation unit's header (RFC 6184 §1.3).
 pub(crate) const fn nal_type(header: u8) -> u8 {

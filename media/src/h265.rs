@@ -12,39 +12,37 @@ pub use sps::{ProfileTierLevel, Sps};
 pub(crate) use stream::H265Stream;
 
 use crate::bits::{BitReader, Malformed, take, take_u8, take_u16};
-use crate::nal::{Piece, unescape};
+use crate::nal::{FU_END, FU_START, Piece, unescape};
 
 /// The types of NAL units (ITU-T H.265 table 7-1). Below 32 are the slices.
 const RASL_N: u8 = 8;
 const RASL_R: u8 = 9;
 const IRAP_FIRST: u8 = 16;
 const IRAP_LAST: u8 = 23;
-const SLICE_LAST: u8 = 31;
-const VPS: u8 = 32;
-const SPS: u8 = 33;
-const PPS: u8 = 34;
-const END_OF_SEQUENCE: u8 = 36;
-const SEI_PREFIX: u8 = 39;
-const SEI_SUFFIX: u8 = 40;
+pub(crate) const SLICE_LAST: u8 = 31;
+pub(crate) const VPS: u8 = 32;
+pub(crate) const SPS: u8 = 33;
+pub(crate) const PPS: u8 = 34;
+pub(crate) const END_OF_SEQUENCE: u8 = 36;
+pub(crate) const SEI_PREFIX: u8 = 39;
+pub(crate) const SEI_SUFFIX: u8 = 40;
 /// The types of payloads that are no NAL unit (RFC 7798 §4.4).
 const LAST_SINGLE: u8 = 47;
-const AGGREGATION: u8 = 48;
-const FRAGMENTATION: u8 = 49;
+pub(crate) const AGGREGATION: u8 = 48;
+pub(crate) const FRAGMENTATION: u8 = 49;
 
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
 const FU_TYPE: u8 = 0x3f;
 
 /// The NAL unit header is two bytes long (ITU-T H.265 §7.3.1.2).
-const HEADER_BYTES: usize = 2;
+pub(crate) const HEADER_BYTES: usize = 2;
 
 /// The type of a NAL unit, from its first byte.
-const fn nal_type(first: u8) -> u8 {
+pub(crate) const fn nal_type(first: u8) -> u8 {
     first >> 1 & 0x3f
 }
 
 /// The layer of a NAL unit; 0 is the base layer.
-const fn layer(header: [u8; HEADER_BYTES]) -> u8 {
+pub(crate) const fn layer(header: [u8; HEADER_BYTES]) -> u8 {
     (header[0] & 1) << 5 | header[1] >> 3
 }
 

@@ -9,6 +9,10 @@ use std::fmt;
 use crate::bits::{BitReader, Malformed};
 use crate::codec::CodecConfig;
 
+/// The flags of the first and the last fragment of a NAL unit (RFC 6184 §5.8, RFC 7798 §4.4.3).
+pub(crate) const FU_START: u8 = 0x80;
+pub(crate) const FU_END: u8 = 0x40;
+
 /// What tells the two codecs apart: the form of a payload, and what each NAL unit is.
 pub(crate) trait NalStream: Default + fmt::Debug + Send {
     /// The header of a NAL unit, which a fragmented one has in another place.

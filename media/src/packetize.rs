@@ -4,11 +4,13 @@
 //! The inverse of [`depacketize`](crate::depacketize): what was cut here comes out there as it went in.
 
 mod h264;
+mod h265;
+mod nal;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::bits::{Malformed, take};
+use crate::bits::Malformed;
 use crate::codec::{Codec, MediaKind};
 use crate::depacketize::starts_keyframe;
 use crate::packet::{EncodingId, RtpPacket, SenderReport};
@@ -20,7 +22,7 @@ pub const PAYLOAD_MAX_BYTES: usize = 1_200;
 /// One access unit of video, or some time of audio, on its way into packets.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessUnit<'a> {
-    /// For H.264 NAL units, each behind its length in 4 bytes, parameter sets in front of each IDR picture.
+    /// NAL units, each behind its length in 4 bytes, parameter sets in front of each keyframe.
     pub data: &'a [u8],
     /// When it is shown, in ticks of [`Codec::clock_rate_hz`]; wraps.
     pub timestamp: u32,
@@ -40,8 +42,8 @@ impl Packetizer {
     /// Begins a track; `None` for a codec whose frames we do not cut.
     pub const fn new(codec: Codec) -> Option<Self> {
         match codec {
-            Codec::H264 => Some(Self { codec, next_seq_no: 1, report: None }),
-            Codec::H265 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus => None,
+            Codec::H264 | Codec::H265 => Some(Self { codec, next_seq_no: 1, report: None }),
+            Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::Opus => None,
         }
     }
 
@@ -65,7 +67,10 @@ impl Packetizer {
     /// # Errors
     /// [`Malformed`] when the data has not the form that [`AccessUnit::data`] says; nothing is numbered then.
     pub fn push(&mut self, frame: AccessUnit<'_>) -> Result<Vec<RtpPacket>, Malformed> {
-        let payloads = h264::payloads(frame.data)?;
+        let payloads = match self.codec {
+            Codec::H265 => nal::payloads::<h265::H265>(frame.data)?,
+            _ => nal::payloads::<h264::H264>(frame.data)?,
+        };
         let is_video = self.codec.kind() == MediaKind::Video;
         let last = payloads.len().saturating_sub(1);
         let mut is_begun = false;
@@ -92,22 +97,6 @@ impl Packetizer {
             sender_report: self.report,
         }
     }
-}
-
-/// Takes the next NAL unit off the front of an access unit; `None` at its end. Empty units are passed over.
-///
-/// # Errors
-/// [`Malformed::Truncated`] when a length says more than there is.
-fn take_nal<'a>(data: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
-    while !data.is_empty() {
-        let length = take(data, 4)?;
-        let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        let nal = take(data, length)?;
-        if !nal.is_empty() {
-            return Ok(Some(nal));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

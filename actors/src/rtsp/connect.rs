@@ -200,6 +200,7 @@ fn choose(streams: &[Stream]) -> Choice {
 fn track_of(stream: &Stream) -> Option<PulledTrack> {
     let codec = match (stream.media(), stream.encoding_name()) {
         ("video", "h264") => Codec::H264,
+        ("video", "h265") => Codec::H265,
         _ => return None,
     };
     PulledTrack::new(codec, stream.clock_rate_hz())
