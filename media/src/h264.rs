@@ -2,7 +2,6 @@
 //!
 //! Serves packetization modes 0 and 1. Interleaved mode (STAP-B, MTAP, FU-B) is never negotiated and is ignored.
 
-mod parameter_sets;
 mod sps;
 mod stream;
 

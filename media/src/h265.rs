@@ -3,7 +3,6 @@
 //! Serves what is sent in decoding order (`sprop-max-don-diff` 0, RFC 7798 §7.1): the payloads bear no decoding order
 //! numbers. Of layered streams the base layer is taken.
 
-mod parameter_sets;
 mod sps;
 mod stream;
 

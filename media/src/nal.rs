@@ -1,8 +1,10 @@
 //! What H.264 and H.265 have in common: NAL units in RTP payloads, and access units out of them.
 
 mod assembler;
+mod parameter_sets;
 
 pub(crate) use assembler::NalAssembler;
+pub(crate) use parameter_sets::{ParameterSets, SET_MAX_BYTES, SequenceSet, Sets};
 
 use std::fmt;
 

@@ -1,15 +1,14 @@
 //! What the NAL units of an H.264 stream are to its access units.
 
-use super::parameter_sets::ParameterSets;
-use super::{PPS, SEI, SLICE, SLICE_IDR, SPS, SliceStart, nal_type, split};
+use super::{PPS, SEI, SLICE, SLICE_IDR, SPS, SliceStart, Sps, nal_type, split};
 use crate::bits::Malformed;
 use crate::codec::CodecConfig;
-use crate::nal::{NalStream, Picture, Piece, Role, Slice};
+use crate::nal::{NalStream, ParameterSets, Picture, Piece, Role, SequenceSet, Sets, Slice};
 
 /// Holds the parameter sets of one H.264 stream.
 #[derive(Debug, Default)]
 pub(crate) struct H264Stream {
-    sets: ParameterSets,
+    sets: ParameterSets<Sps>,
 }
 
 impl NalStream for H264Stream {
@@ -35,7 +34,25 @@ impl NalStream for H264Stream {
     }
 
     fn config(&self, pps_id: u32) -> Option<(CodecConfig, usize)> {
-        self.sets.config(pps_id)
+        let Sets { sequence, sps, pps } = self.sets.of(pps_id)?;
+        let Sps { width, height, .. } = *sequence;
+        let config = CodecConfig::H264 { sps: sps.clone(), pps: pps.clone(), width, height };
+        Some((config, sequence.reorder_depth()))
+    }
+}
+
+/// The ids are those of ITU-T H.264 §7.4.2.1.1 and §7.4.2.2.
+impl SequenceSet for Sps {
+    const HEADER_BYTES: usize = 1;
+    const ID_MAX: u32 = 31;
+    const PICTURE_ID_MAX: u32 = 255;
+
+    fn parse(nal: &[u8]) -> Result<Self, Malformed> {
+        Self::parse(nal)
+    }
+
+    fn id(&self) -> u32 {
+        self.id
     }
 }
 

@@ -1,18 +1,23 @@
 //! What the NAL units of an H.265 stream are to its access units.
 
-use super::parameter_sets::ParameterSets;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use super::{
     END_OF_SEQUENCE, HEADER_BYTES, IRAP_FIRST, IRAP_LAST, PPS, RASL_N, RASL_R, SEI_PREFIX, SEI_SUFFIX, SLICE_LAST, SPS,
-    SliceStart, VPS, layer, nal_type, split,
+    SliceStart, Sps, VPS, layer, nal_type, split,
 };
 use crate::bits::Malformed;
 use crate::codec::CodecConfig;
-use crate::nal::{NalStream, Picture, Piece, Role, Slice};
+use crate::nal::{NalStream, ParameterSets, Picture, Piece, Role, SET_MAX_BYTES, SequenceSet, Sets, Slice};
 
 /// Holds the parameter sets of one H.265 stream.
 #[derive(Debug, Default)]
 pub(crate) struct H265Stream {
-    sets: ParameterSets,
+    /// Sixteen at most: their ids have four bits.
+    video: BTreeMap<u8, Bytes>,
+    sets: ParameterSets<Sps>,
 }
 
 impl NalStream for H265Stream {
@@ -31,7 +36,7 @@ impl NalStream for H265Stream {
             return Role::LeftOut;
         }
         match nal_type(header[0]) {
-            VPS => self.sets.put_video(nal),
+            VPS => self.put_video(nal),
             SPS => self.sets.put_sequence(nal),
             PPS => self.sets.put_picture(nal),
             // The end of a sequence changes how the next picture is decoded (ITU-T H.265 §7.4.2.4.4).
@@ -43,7 +48,37 @@ impl NalStream for H265Stream {
     }
 
     fn config(&self, pps_id: u32) -> Option<(CodecConfig, usize)> {
-        self.sets.config(pps_id)
+        let Sets { sequence, sps, pps } = self.sets.of(pps_id)?;
+        let Sps { width, height, vps_id, reorder_depth, .. } = *sequence;
+        let vps = self.video.get(&vps_id)?.clone();
+        let config = CodecConfig::H265 { vps, sps: sps.clone(), pps: pps.clone(), width, height };
+        Some((config, reorder_depth))
+    }
+}
+
+impl H265Stream {
+    /// Takes a video parameter set. Its id is the first field (ITU-T H.265 §7.3.2.1).
+    fn put_video(&mut self, nal: &[u8]) {
+        if let Some(first) = nal.get(HEADER_BYTES)
+            && nal.len() <= SET_MAX_BYTES
+        {
+            self.video.insert(first >> 4, Bytes::copy_from_slice(nal));
+        }
+    }
+}
+
+/// The ids are those of ITU-T H.265 §7.4.3.2.1 and §7.4.3.3.1.
+impl SequenceSet for Sps {
+    const HEADER_BYTES: usize = HEADER_BYTES;
+    const ID_MAX: u32 = 15;
+    const PICTURE_ID_MAX: u32 = 63;
+
+    fn parse(nal: &[u8]) -> Result<Self, Malformed> {
+        Self::parse(nal)
+    }
+
+    fn id(&self) -> u32 {
+        self.id
     }
 }
 
